@@ -1,0 +1,1 @@
+//! The operator: reconciles `ServerType` objects into Deployments and Services. Filled by its own milestone.

@@ -1,0 +1,3 @@
+//! The stock binary: the library's command line with the built-in game.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! End-to-end tests of Cereus: the harness that drives real processes, an independent client, the conformance server.
