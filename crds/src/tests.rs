@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use kube::{CustomResourceExt, Resource};
+
+use crate::{Acceptor, AcceptorProtocol, DurationText, HashKey, Policy, Protocol, Routing, ServerType, Zone};
+
+/// A manifest with everything that a cluster may say, known here or not.
+const FULL: &str = r#"
+apiVersion: cereus.dev/v1alpha1
+kind: ServerType
+metadata: { name: room }
+spec:
+  image: registry.example/chat:1.4.0
+  replicas: 2
+  protocol: cereus
+  frontend:
+    acceptors:
+      - { name: tcp, protocol: TCP, port: 3250, tls: { secretName: game-tls }, proxyProtocol: true }
+      - { name: ws, protocol: WebSocket, port: 3251 }
+    service: { type: LoadBalancer, annotations: {} }
+  routing: { policy: hash, key: "data:room", zone: prefer }
+  drain: { linger: 5s, deadline: 1m30s }
+  autoscaling: { minReplicas: 2, maxReplicas: 20, sessionsPerReplica: 5000, scaleDownDelay: 5m }
+  disruption: { maxUnavailable: 1 }
+  config: { game: { rounds: 3, names: [a, b] } }
+  template: {}
+  paused: false
+"#;
+
+#[test]
+fn a_full_manifest_is_read() {
+    let room: ServerType = serde_yaml::from_str(FULL).unwrap();
+    assert_eq!(room.metadata.name.as_deref(), Some("room"));
+    let spec = &room.spec;
+    assert_eq!(spec.image.as_deref(), Some("registry.example/chat:1.4.0"));
+    assert_eq!(spec.desired_replicas(), 2);
+    assert_eq!(
+        spec.frontend.as_ref().unwrap().acceptors,
+        [
+            Acceptor { name: "tcp".into(), protocol: AcceptorProtocol::Tcp, port: 3250 },
+            Acceptor { name: "ws".into(), protocol: AcceptorProtocol::WebSocket, port: 3251 },
+        ]
+    );
+    assert_eq!(spec.routing, Routing { policy: Policy::Hash, key: HashKey::Data("room".into()), zone: Zone::Prefer });
+    assert_eq!(spec.drain.deadline.get(), Duration::from_secs(90));
+    assert_eq!(spec.config["game"]["names"][1], "b");
+}
+
+#[test]
+fn an_empty_spec_has_the_documented_defaults() {
+    let text = "{apiVersion: cereus.dev/v1alpha1, kind: ServerType, metadata: {name: room}, spec: {}}";
+    let room: ServerType = serde_yaml::from_str(text).unwrap();
+    assert_eq!(room.spec.desired_replicas(), 1);
+    assert_eq!(room.spec.protocol, Protocol::Cereus);
+    assert_eq!(room.spec.frontend, None);
+    assert_eq!(room.spec.routing, Routing { policy: Policy::LeastPending, key: HashKey::Uid, zone: Zone::Ignore });
+    assert_eq!(room.spec.drain.linger.get(), Duration::from_secs(5));
+    assert_eq!(room.spec.drain.deadline.get(), Duration::from_mins(10));
+}
+
+#[test]
+fn what_is_written_reads_back() {
+    let room: ServerType = serde_yaml::from_str(FULL).unwrap();
+    let again: ServerType = serde_yaml::from_str(&serde_yaml::to_string(&room).unwrap()).unwrap();
+    assert_eq!(room, again);
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_would_be_right() {
+    let table = [
+        ("routing: { policy: fastest }", "leastPending"),
+        ("routing: { policy: hash, key: room }", "uid, session or data:<key>"),
+        ("routing: { policy: hash, key: 'data:' }", "uid, session or data:<key>"),
+        ("drain: { linger: soon }", "is not a duration"),
+        ("frontend: { acceptors: [{ name: a, protocol: UDP, port: 1 }] }", "WebSocket"),
+        ("frontend: { acceptors: [{ name: a, protocol: TCP, port: 70000 }] }", "u16"),
+        ("protocol: grpc", "pitaya"),
+        ("config: [1]", "map"),
+    ];
+    for (spec, expected) in table {
+        let text = format!("apiVersion: cereus.dev/v1alpha1\nkind: ServerType\nmetadata: {{}}\nspec:\n  {spec}\n");
+        let error = serde_yaml::from_str::<ServerType>(&text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{spec}: {error}");
+    }
+}
+
+#[test]
+fn the_resource_is_named_as_the_cluster_knows_it() {
+    assert_eq!(ServerType::api_version(&()), "cereus.dev/v1alpha1");
+    let crd = ServerType::crd();
+    assert_eq!(crd.metadata.name.as_deref(), Some("servertypes.cereus.dev"));
+    assert_eq!(crd.spec.scope, "Namespaced");
+    assert_eq!(crd.spec.names.short_names, Some(vec!["gst".to_owned()]));
+    assert_eq!(crd.spec.names.categories, Some(vec!["all".to_owned(), "cereus".to_owned()]));
+}
+
+/// `kubectl explain` shows these descriptions, and the API server refuses a schema that is not structural.
+#[test]
+fn every_field_of_the_schema_is_described() {
+    let crd = serde_json::to_value(ServerType::crd()).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    check("spec", spec);
+    assert_eq!(spec["properties"]["config"]["x-kubernetes-preserve-unknown-fields"], true);
+    assert_eq!(spec["properties"]["routing"]["properties"]["policy"]["enum"].as_array().unwrap().len(), 5);
+}
+
+fn check(path: &str, schema: &serde_json::Value) {
+    assert!(schema["description"].is_string(), "{path} is not described: {schema}");
+    assert!(schema["type"].is_string(), "{path} has no type: {schema}");
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        check(&format!("{path}.{name}"), property);
+    }
+    for (name, property) in schema["items"]["properties"].as_object().into_iter().flatten() {
+        check(&format!("{path}[].{name}"), property);
+    }
+}
+
+#[test]
+fn reads_what_people_write_and_writes_what_it_reads() {
+    let table = [
+        ("0", Duration::ZERO, "0s"),
+        ("0s", Duration::ZERO, "0s"),
+        ("5s", Duration::from_secs(5), "5s"),
+        ("300ms", Duration::from_millis(300), "300ms"),
+        ("90s", Duration::from_secs(90), "1m30s"),
+        ("1m30s", Duration::from_secs(90), "1m30s"),
+        ("1.5s", Duration::from_millis(1500), "1s500ms"),
+        ("1.5h", Duration::from_mins(90), "1h30m"),
+        ("10m", Duration::from_mins(10), "10m"),
+        ("7us5ns", Duration::from_nanos(7005), "7us5ns"),
+        ("0.0000000001s", Duration::ZERO, "0s"),
+    ];
+    for (text, expected, written) in table {
+        let duration: DurationText = text.parse().unwrap();
+        assert_eq!(duration.get(), expected, "{text}");
+        assert_eq!(duration.to_string(), written, "{text}");
+        assert_eq!(written.parse(), Ok(duration), "{text}");
+    }
+}
+
+#[test]
+fn refuses_what_has_no_meaning() {
+    for text in ["", "5", "s", "5 s", "-1s", "+1s", "1..5s", "1.s", ".5s", "5x", "1e3s", "infs", "99999999999999h"] {
+        let error = text.parse::<DurationText>().unwrap_err().to_string();
+        assert!(error.contains("is not a duration"), "{text}: {error}");
+    }
+}
