@@ -1,1 +1,43 @@
-//! Placeholder, replaced by the module.
+//! Server to server: links and what is said on them.
+//!
+//! A *link* is one HTTP/2 stream between a worker of one server and another server, opened by the one that calls. On the
+//! way of a message it sits between `forward` and the network: `forward` calls, the peer's `forward` answers, and what
+//! belongs to the caller's sessions (pushes, saves, binds, kicks, pins) returns on the same link.
+//!
+//! Promised here: frames of one direction arrive in the order in which they were sent; all that is queued leaves in one
+//! batch; a call that was taken is completed exactly once, and it is known whether the peer may have executed it; a link
+//! only ever leads to the server that the topology promised; the reader of a link never waits.
+//!
+//! Left out: which server to call (`router`), what frames mean (`forward`, `session`), encryption.
+
+#![allow(dead_code, unused_imports, reason = "what the modules above do not use yet")]
+
+mod admission;
+#[doc(hidden)]
+pub mod bench_support;
+mod codec;
+mod config;
+mod connector;
+mod error;
+mod family;
+mod hello;
+mod link;
+mod links;
+mod metrics;
+mod opener;
+mod outbound;
+mod pending;
+pub(crate) mod pitaya;
+pub(crate) mod proto;
+mod reader;
+mod serve;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use config::Config;
+pub(crate) use error::Error;
+pub(crate) use family::{Caller, Families, Identity, LinkEvents, Outcome, Question, Requests, Sessions};
+pub(crate) use link::{Link, Standing};
+pub(crate) use links::{LinkStatus, Links};
+pub(crate) use metrics::{Counts, Loss};
+pub(crate) use serve::{bind, serve, serve_incoming};

@@ -1,0 +1,166 @@
+//! What the bench of a link needs of this module: one end that echoes and one that keeps calls in flight.
+
+use std::{
+    future::pending,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+use tonic::service::Routes;
+
+pub use super::proto::link::{Batch, Frame, Request, Response, Session, frame, response};
+use super::{Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, proto, serve};
+use crate::topology::Server;
+
+/// A forwarded 64-byte request of a session with some data, as a frontend sends it.
+pub fn request() -> Request {
+    Request {
+        route: Bytes::from_static(b"room.bench.echo"),
+        body: Bytes::from_static(&[7; 64]),
+        session: Some(Session {
+            id: 3_586_481_586_380_955_649,
+            uid: Bytes::from_static(b"player-17"),
+            data: Bytes::from_static(br#"{"ip":"127.0.0.1","platform":"linux","lang":"en","room":17}"#),
+            version: 3,
+        }),
+        timeout_micros: 10_000_000,
+        message_id: 1_000,
+        ..Request::default()
+    }
+}
+
+fn identity(name: &str) -> Arc<Identity> {
+    Arc::new(Identity { server_id: name.into(), incarnation: 1, server_type: "room".into(), serializer: "json".into() })
+}
+
+/// Answers each request with its body.
+struct Echo;
+
+impl Requests for Echo {
+    fn request(&self, link: &Arc<Link>, request: Request) {
+        link.send(Response::body(request.id, request.body).into());
+    }
+    fn cancel(&self, _: &Arc<Link>, _: u64) {}
+    fn closed(&self, _: &Arc<Link>, _: proto::Closed) {}
+    fn batch_done(&self, _: &Arc<Link>) {}
+}
+
+impl Sessions for Echo {
+    fn push(&self, _: &Arc<Link>, _: proto::Push) {}
+    fn kick(&self, _: &Arc<Link>, _: proto::Kick) {}
+    fn bind(&self, _: &Arc<Link>, _: proto::Bind) {}
+    fn save(&self, _: &Arc<Link>, _: proto::SessionSave) {}
+    fn pin(&self, _: &Arc<Link>, _: proto::Pin) {}
+    fn unpin(&self, _: &Arc<Link>, _: proto::Unpin) {}
+}
+
+impl LinkEvents for Echo {
+    fn up(&self, _: &Arc<Link>) {}
+    fn down(&self, _: &Arc<Link>) {}
+    fn draining(&self, _: &Arc<Link>) {}
+    fn drained(&self, _: &Arc<Link>) {}
+}
+
+fn families() -> Families {
+    Families { requests: Arc::new(Echo), sessions: Arc::new(Echo), links: Arc::new(Echo) }
+}
+
+/// Accepts links and echoes, for ever.
+pub async fn echo(listener: TcpListener) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let links = Links::new(identity("back"), 0, &Config::default());
+    links.attach(families());
+    let (sender, sockets) = mpsc::channel(16);
+    let accept = async {
+        while let Ok((socket, _)) = listener.accept().await {
+            let Ok(socket) = socket.into_std() else { return };
+            if sender.send(socket).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(accept, serve(sockets, links, Routes::default(), pending()));
+}
+
+/// Calls a server that echoes.
+#[derive(Debug)]
+pub struct Client {
+    /// Keeps the link open.
+    _links: Arc<Links>,
+    link: Arc<Link>,
+    request: Request,
+    /// Calls that are still to be made.
+    left: AtomicU64,
+    open: AtomicU64,
+    done: Notify,
+}
+
+impl Client {
+    /// A client of the server at `address`.
+    pub fn open(address: SocketAddr) -> Arc<Self> {
+        let links = Links::new(identity("front"), 0, &Config::default());
+        links.attach(families());
+        let link = links.open(&Server {
+            id: "back".into(),
+            server_type: "room".into(),
+            address,
+            zone: None,
+            version: None,
+            ready: true,
+            serving: true,
+            terminating: false,
+        });
+        Arc::new(Self {
+            _links: links,
+            link,
+            request: request(),
+            left: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            done: Notify::new(),
+        })
+    }
+
+    /// Makes `count` calls, `in_flight` at a time.
+    pub async fn run(self: &Arc<Self>, count: u64, in_flight: u64) {
+        let first = count.min(in_flight);
+        self.left.store(count - first, Relaxed);
+        self.open.store(first, Relaxed);
+        for _ in 0..first {
+            self.call();
+        }
+        self.done.notified().await;
+    }
+
+    fn call(self: &Arc<Self>) {
+        // A call that is handed back counts as made: the result is then too good to be overlooked.
+        if self.link.call(self.request.clone(), self.clone(), 0).is_err() {
+            self.end();
+        }
+    }
+
+    fn end(&self) {
+        // All of it runs on one thread; the atomics are only there to be shared.
+        let open = self.open.load(Relaxed) - 1;
+        self.open.store(open, Relaxed);
+        if open == 0 {
+            self.done.notify_one();
+        }
+    }
+}
+
+impl Caller for Client {
+    fn complete(self: Arc<Self>, _: u64, _: Outcome) {
+        let left = self.left.load(Relaxed);
+        if left > 0 {
+            self.left.store(left - 1, Relaxed);
+            self.call();
+        } else {
+            self.end();
+        }
+    }
+}

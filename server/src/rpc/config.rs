@@ -1,0 +1,55 @@
+//! Settings of the links.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Room in a message for what surrounds a payload of the largest size: route, session, keys.
+const SURROUNDINGS: usize = 64 << 10;
+
+/// Section `link`: how this server and others talk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where other servers reach this one. Port 0 lets the system choose.
+    pub(crate) listen: SocketAddr,
+    /// Links are neither encrypted nor authenticated: they may leave this machine only when this is set.
+    pub(crate) insecure: bool,
+    /// The largest frame that is sent, in bytes; a larger one fails its own request.
+    pub(crate) max_frame: usize,
+    /// Bytes that may wait to be sent on one link; then requests are refused and pushes wait.
+    pub(crate) outbound: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3260)),
+            insecure: false,
+            max_frame: 0xFF_FFFF + SURROUNDINGS,
+            outbound: 4 << 20,
+        }
+    }
+}
+
+/// The largest batch that is received: a frame of the largest size, and some for the batch around it.
+pub(super) const MAX_BATCH: usize = 0xFF_FFFF + 2 * SURROUNDINGS;
+
+/// Small windows with small frames end in `GOAWAY too_many_data_frames`.
+pub(super) const CONNECTION_WINDOW: u32 = 16 << 20;
+pub(super) const STREAM_WINDOW: u32 = 8 << 20;
+
+/// A ping goes out this often, also when nothing else does,
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// and the link is lost when it stays unanswered this long.
+pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// The kernel gives up on unacknowledged bytes after this.
+pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the connection, and once more for the greeting.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a link that is closed from this end waits for the other end to close too.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

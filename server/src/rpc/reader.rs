@@ -1,0 +1,69 @@
+//! What a link receives, handed to those it is for.
+
+use std::{pin::pin, sync::Arc};
+
+use futures_util::future::{Either, select};
+use tokio::time::sleep;
+use tonic::Streaming;
+
+use super::{
+    Error, Families, Link,
+    config::CLOSE_TIMEOUT,
+    proto::{self, frame::Kind},
+};
+
+/// Hands over the frames of one batch, in their order. Never waits.
+pub(super) fn deliver(link: &Arc<Link>, families: &Families, batch: Vec<proto::Frame>) {
+    link.common().counts.received(batch.len());
+    for frame in batch {
+        let Some(kind) = frame.kind else { continue };
+        match (kind, link.is_opened()) {
+            (Kind::Response(response), _) => link.answer(response),
+            (Kind::Request(request), false) => families.requests.request(link, request),
+            (Kind::Cancel(cancel), false) => families.requests.cancel(link, cancel.id),
+            (Kind::Closed(closed), false) => families.requests.closed(link, closed),
+            (Kind::Push(push), true) => families.sessions.push(link, push),
+            (Kind::Kick(kick), true) => families.sessions.kick(link, kick),
+            (Kind::Bind(bind), true) => families.sessions.bind(link, bind),
+            (Kind::SessionSave(save), true) => families.sessions.save(link, save),
+            (Kind::Pin(pin), true) => families.sessions.pin(link, pin),
+            (Kind::Unpin(unpin), true) => families.sessions.unpin(link, unpin),
+            (Kind::Draining(_), _) => peer_drains(link, families),
+            (Kind::Drained(_), _) => {
+                link.set_drained();
+                families.links.drained(link);
+            }
+            // A second greeting, or a frame that makes no sense in this direction.
+            _ => {}
+        }
+    }
+    families.requests.batch_done(link);
+}
+
+/// The peer is going away: what is queued already still goes there, then it is told that this was all.
+pub(super) fn peer_drains(link: &Arc<Link>, families: &Families) {
+    link.drain();
+    families.links.draining(link);
+    link.send(proto::Drained {}.into());
+}
+
+/// Reads until the stream ends; once the link is stopped, at most `CLOSE_TIMEOUT` longer.
+pub(super) async fn read(link: &Arc<Link>, stream: &mut Streaming<proto::Batch>, families: &Families) -> Error {
+    let closing = async {
+        link.stopped().cancelled().await;
+        sleep(CLOSE_TIMEOUT).await;
+    };
+    let reading = async {
+        loop {
+            match stream.message().await {
+                Ok(Some(batch)) => deliver(link, families, batch.frames),
+                Ok(None) => return Error::Ended,
+                Err(status) => return status.into(),
+            }
+        }
+    };
+    match select(pin!(reading), pin!(closing)).await {
+        Either::Left((error, _)) => error,
+        Either::Right(((), _)) => Error::Ended,
+    }
+}

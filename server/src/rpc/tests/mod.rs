@@ -1,0 +1,8 @@
+//! The queue and the table by themselves, then two servers over connections that the test can cut.
+
+mod generated;
+mod greeting;
+mod life;
+mod queue;
+pub(crate) mod support;
+mod traffic;
