@@ -1,0 +1,62 @@
+//! Settings of client connections.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the server treats one client connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Longest time from accepting a connection to the client's Ack. Whatever the transport does first (a WebSocket
+    /// upgrade) counts as well.
+    #[serde(with = "crate::wire::duration")]
+    #[schemars(with = "String")]
+    pub(crate) handshake_timeout: Duration,
+    /// How often each side says that it is alive; clients learn it in the handshake. A client that sent no packet for
+    /// three times as long is gone. Clients read whole seconds.
+    #[serde(with = "crate::wire::duration")]
+    #[schemars(with = "String")]
+    pub(crate) heartbeat: Duration,
+    /// Longest time a client may take none of what is written to it.
+    #[serde(with = "crate::wire::duration")]
+    #[schemars(with = "String")]
+    pub(crate) write_timeout: Duration,
+    /// Largest packet body from a client, in bytes; at most 16 777 215. A larger one closes the connection.
+    pub(crate) max_packet: usize,
+    /// The same before the client's Ack: what strangers may make the server keep. A handshake may carry a token.
+    pub(crate) max_handshake_packet: usize,
+    /// What may wait for one client. More closes it as a slow consumer.
+    pub(crate) outbound: OutboundConfig,
+}
+
+/// What may wait for one client: queued, or given to the system's socket and not taken by it. One message that is larger
+/// than the bound by itself is taken when nothing else waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OutboundConfig {
+    /// How many messages.
+    pub(crate) messages: usize,
+    /// How many bytes.
+    pub(crate) bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(10),
+            max_packet: 1 << 20,
+            max_handshake_packet: 16 << 10,
+            outbound: OutboundConfig::default(),
+        }
+    }
+}
+
+impl Default for OutboundConfig {
+    fn default() -> Self {
+        Self { messages: 256, bytes: 1 << 20 }
+    }
+}

@@ -1,0 +1,332 @@
+//! The handle of one connection: what others queue for the client, and what they tell its task.
+
+use std::{convert::Infallible, future::ready, sync::Arc, task::Waker};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use serde_json::json;
+use tracing::{debug, warn};
+
+use super::{
+    queue::{Batch, Overflow, Queue},
+    worker::Worker,
+};
+use crate::{
+    dispatch::Client,
+    session::{
+        BoxFuture, Changes, CloseReason, Entity, Frontend, KickReason, OnClose, PushError, Record, SaveError, SessionId,
+    },
+    wire::{
+        EncodeError, Error, Handshake, Outbound, PacketKind, Text, codes, encode_packet, encode_push, encode_response,
+        parse_handshake,
+    },
+};
+
+/// The route of the push that announces a stop.
+const DRAINING: &str = "sys.draining";
+
+/// A connection after its handshake, as everybody but its own task sees it.
+pub(crate) struct Connection {
+    worker: Arc<Worker>,
+    record: Arc<Record>,
+    style: Outbound,
+    /// What the client said of itself, as it came: parsed it would take several times the memory.
+    handshake: Box<[u8]>,
+    /// The client wants to know why it is kicked.
+    kick_reason: bool,
+    /// The client wants to know when the server will stop.
+    drain: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue,
+    ending: Option<Ending>,
+    /// The connection's task.
+    task: Option<Waker>,
+    /// The task runs, or will run: no need to wake it.
+    awake: bool,
+    /// It must look again before it sleeps.
+    signalled: bool,
+}
+
+/// How the connection ends, as somebody decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// What is queued is written first, and the peer is told.
+    Gently(CloseReason),
+    /// Now.
+    Abruptly(CloseReason),
+}
+
+impl Ending {
+    pub(super) fn reason(self) -> CloseReason {
+        match self {
+            Self::Gently(reason) | Self::Abruptly(reason) => reason,
+        }
+    }
+}
+
+/// What the connection's task has to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// Sleep until woken.
+    Idle,
+    /// Write the batch.
+    Write,
+    /// Somebody called [`Client::wake`].
+    Again,
+    /// End.
+    End(Ending),
+}
+
+impl State {
+    fn wake(&mut self) {
+        if !self.awake {
+            self.awake = true;
+            if let Some(task) = &self.task {
+                task.wake_by_ref();
+            }
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.ending.get_or_insert(ending);
+        self.wake();
+    }
+}
+
+impl Connection {
+    pub(super) fn new(worker: Arc<Worker>, record: Arc<Record>, handshake: &Handshake, body: Box<[u8]>) -> Self {
+        Self {
+            style: Outbound::for_client(handshake, &worker.settings().wire),
+            handshake: body,
+            kick_reason: handshake.kick_reason,
+            drain: handshake.drain,
+            worker,
+            record,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    pub(super) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.record.id()
+    }
+
+    /// End the connection after what is queued, without a kick.
+    pub(super) fn close(&self, reason: CloseReason) {
+        self.state.lock().end(Ending::Gently(reason));
+    }
+
+    /// Tell the client, if it asked, that the server stops in so many seconds.
+    pub(super) fn announce_drain(&self, seconds: u64) {
+        if self.drain {
+            let body = Bytes::from(json!({ "deadline": seconds }).to_string());
+            if let Err(error) = self.try_push(self.id(), DRAINING, &body) {
+                debug!(session = %self.id(), %error, "a client was not told of the drain");
+            }
+        }
+    }
+
+    /// Queue a heartbeat. It is not bounded: there is one in each interval, and writing has a time limit.
+    pub(super) fn heartbeat(&self) {
+        let mut state = self.state.lock();
+        let Ok(()) = state.queue.put_always(self.worker.buffers(), |packets| {
+            packets.extend_from_slice(&PacketKind::Heartbeat.empty());
+            Ok::<_, Infallible>(())
+        });
+        state.wake();
+    }
+
+    /// The task begins to run. Says whether it is another one than the last time.
+    pub(super) fn begin(&self, task: &Waker) -> bool {
+        let mut state = self.state.lock();
+        state.awake = true;
+        let known = state.task.as_ref().is_some_and(|known| known.will_wake(task));
+        if !known {
+            state.task = Some(task.clone());
+        }
+        !known
+    }
+
+    /// What is left to do; fills `batch` when it is empty. The last call before the task sleeps returns `Idle`.
+    pub(super) fn settle(&self, batch: &mut Batch) -> Settled {
+        let mut state = self.state.lock();
+        if let Some(ending) = state.ending {
+            return Settled::End(ending);
+        }
+        if batch.is_empty() {
+            batch.refill(&mut state.queue);
+            if !batch.is_empty() {
+                return Settled::Write;
+            }
+        }
+        if std::mem::take(&mut state.signalled) {
+            return Settled::Again;
+        }
+        state.awake = false;
+        Settled::Idle
+    }
+
+    /// More for the batch, whatever was decided about the connection.
+    pub(super) fn refill(&self, batch: &mut Batch) {
+        batch.refill(&mut self.state.lock().queue);
+    }
+
+    /// The socket takes no more of the batch for now.
+    pub(super) fn blocked(&self, batch: &mut Batch) {
+        batch.blocked(&mut self.state.lock().queue);
+    }
+
+    /// The connection is over: nothing is queued any more, and what is queued is dropped.
+    pub(super) fn over(&self, reason: CloseReason) {
+        let mut state = self.state.lock();
+        state.ending.get_or_insert(Ending::Abruptly(reason));
+        state.queue.clear(self.worker.buffers());
+        state.task = None;
+    }
+
+    /// Bind the session, and send away whoever held the uid on this server before.
+    fn bind_now(&self, session: SessionId, uid: &str) -> Result<u64, Error> {
+        let pool = self.worker.pool();
+        let entry = pool.get(session).filter(|_| session == self.id());
+        let entry = entry.ok_or_else(|| Error::new(codes::UNKNOWN, "session not found"))?;
+        let version = self.record.bind(uid)?;
+        if let Some(older) = pool.bind_unique(uid, &entry) {
+            older.entity.kick(older.record.id(), KickReason::Replaced);
+        }
+        Ok(version)
+    }
+
+    /// Queue one packet, unless the connection ends or does so because of it.
+    fn put(
+        &self,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), EncodeError>,
+    ) -> Result<Result<(), Closed>, EncodeError> {
+        let mut state = self.state.lock();
+        if state.ending.is_some() {
+            return Ok(Err(Closed));
+        }
+        let bound = &self.worker.settings().config.outbound;
+        if let Err(Overflow) = state.queue.put(bound, self.worker.buffers(), encode)? {
+            state.end(Ending::Abruptly(CloseReason::SlowConsumer));
+            return Ok(Err(Closed));
+        }
+        state.wake();
+        Ok(Ok(()))
+    }
+}
+
+/// Nothing can be queued any more.
+struct Closed;
+
+impl Client for Connection {
+    fn respond(&self, id: u64, answer: Result<Bytes, Error>) {
+        let (body, failed) = match answer {
+            Ok(body) => (body, false),
+            Err(error) => (self.worker.settings().serializer.encode_error(&error), true),
+        };
+        let Err(unencodable) = self.put(|packets| encode_response(id, &body, failed, self.style, packets)) else {
+            return;
+        };
+        warn!(session = %self.id(), request = id, error = %unencodable, "an answer does not fit into a packet");
+        let error = Error::new(codes::INTERNAL, unencodable.to_string());
+        let body = self.worker.settings().serializer.encode_error(&error);
+        // This one fits: its texts are our own. A connection that is closing answers nothing.
+        let _ = self.put(|packets| encode_response(id, &body, true, self.style, packets));
+    }
+
+    fn wake(&self) {
+        let mut state = self.state.lock();
+        state.signalled = true;
+        state.wake();
+    }
+}
+
+impl Entity for Connection {
+    fn try_push(&self, session: SessionId, route: &str, body: &Bytes) -> Result<(), PushError> {
+        if session != self.id() {
+            return Err(PushError::Closed);
+        }
+        let dictionary = &self.worker.settings().dictionary;
+        match self.put(|packets| encode_push(route, body, dictionary, self.style, packets)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Closed)) => Err(PushError::Closed),
+            Err(EncodeError::TooLarge { .. } | EncodeError::RouteTooLong { .. }) => Err(PushError::TooLarge),
+        }
+    }
+
+    /// A client's queue is never full for long: either there is room, or the client is closed as too slow.
+    fn writable(&self) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+
+    fn kick(&self, session: SessionId, reason: KickReason) {
+        if session != self.id() {
+            return;
+        }
+        let body = if self.kick_reason {
+            json!({ "code": reason.as_str(), "msg": reason.message() }).to_string()
+        } else {
+            String::new()
+        };
+        let mut state = self.state.lock();
+        if state.ending.is_some() {
+            return;
+        }
+        let queued = state
+            .queue
+            .put_always(self.worker.buffers(), |packets| encode_packet(PacketKind::Kick, body.as_bytes(), packets));
+        if let Err(error) = queued {
+            warn!(session = %self.id(), %error, "a kick was not written");
+        }
+        state.end(Ending::Gently(reason.closes_with()));
+    }
+
+    fn bind(&self, session: SessionId, uid: Text) -> BoxFuture<'static, Result<u64, Error>> {
+        Box::pin(ready(self.bind_now(session, &uid)))
+    }
+
+    fn save(&self, session: SessionId, changes: Changes) -> BoxFuture<'static, Result<u64, SaveError>> {
+        let saved = if session == self.id() { self.record.apply(&changes) } else { Err(SaveError::Gone) };
+        Box::pin(ready(saved))
+    }
+
+    /// A frontend's own handlers need no pin: the session is here.
+    fn pin(&self, _session: SessionId) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn unpin(&self, _session: SessionId) {}
+
+    fn address(&self) -> Frontend {
+        self.worker.settings().frontend.clone()
+    }
+
+    fn handshake(&self, session: SessionId) -> Option<Handshake> {
+        if session == self.id() { parse_handshake(&self.handshake).ok() } else { None }
+    }
+
+    fn on_close(&self, session: SessionId, callback: OnClose) -> Result<(), OnClose> {
+        if session != self.id() {
+            return Err(callback);
+        }
+        self.record.on_close(callback);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Connection").field("session", &self.id()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! What the connections of one worker share.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use slab::Slab;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::{buffers::Buffers, connection::Connection, counts::Counts, settings::Settings};
+use crate::{
+    dispatch::Conversations,
+    session::{CloseReason, Pool, SessionIds},
+};
+
+/// What one read of a connection may give. All connections of a worker share it, one at a time.
+const READ_BUFFER: usize = 64 << 10;
+
+/// The connections of one worker, and what they share.
+pub(crate) struct Worker {
+    settings: Arc<Settings>,
+    conversations: Arc<dyn Conversations>,
+    pool: Arc<Pool>,
+    ids: SessionIds,
+    read_buffer: Mutex<Box<[u8]>>,
+    buffers: Buffers,
+    counts: Counts,
+    connections: Mutex<Slab<Weak<Connection>>>,
+    /// When the server will close what is left, once it drains.
+    drain_deadline: Mutex<Option<Instant>>,
+    /// Connections that come now are closed at once, those before their Ack as well.
+    closing: CancellationToken,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        conversations: Arc<dyn Conversations>,
+        pool: Arc<Pool>,
+        ids: SessionIds,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            conversations,
+            pool,
+            ids,
+            read_buffer: Mutex::new(vec![0; READ_BUFFER].into_boxed_slice()),
+            buffers: Buffers::default(),
+            counts: Counts::default(),
+            connections: Mutex::default(),
+            drain_deadline: Mutex::default(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// How many connections there are and what became of the others.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Tell the clients that asked for it, and those that still come, that the server closes their connection at
+    /// `deadline`. Closes nothing.
+    pub(crate) fn drain(&self, deadline: Instant) {
+        *self.drain_deadline.lock() = Some(deadline);
+        let seconds = seconds_until(deadline);
+        for connection in self.live() {
+            connection.announce_drain(seconds);
+        }
+    }
+
+    /// Close every connection, evenly over `spread`, so that they do not all come back somewhere at the same moment. No
+    /// client is kicked. Returns when all are told; their tasks end soon after.
+    pub(crate) async fn close_all(&self, spread: Duration) {
+        let start = Instant::now();
+        let connections = self.live_weakly();
+        let count = u32::try_from(connections.len()).unwrap_or(u32::MAX).max(1);
+        for (index, connection) in (0..count).zip(connections) {
+            sleep_until(start + spread * index / count).await;
+            if let Some(connection) = connection.upgrade() {
+                connection.close(CloseReason::Draining);
+            }
+        }
+        // What came meanwhile. New ones see the token after they are listed, so none is missed.
+        self.closing.cancel();
+        for connection in self.live() {
+            connection.close(CloseReason::Draining);
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    pub(super) fn conversations(&self) -> &dyn Conversations {
+        &*self.conversations
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(super) fn ids(&self) -> &SessionIds {
+        &self.ids
+    }
+
+    pub(super) fn read_buffer(&self) -> MutexGuard<'_, Box<[u8]>> {
+        self.read_buffer.lock()
+    }
+
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
+    /// Cancelled when connections that come now are closed at once.
+    pub(super) fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// List a connection, and tell it what it missed. Returns its key in the list.
+    pub(super) fn list(&self, connection: &Arc<Connection>) -> usize {
+        let key = self.connections.lock().insert(Arc::downgrade(connection));
+        let deadline = *self.drain_deadline.lock();
+        if let Some(deadline) = deadline {
+            connection.announce_drain(seconds_until(deadline));
+        }
+        if self.closing.is_cancelled() {
+            connection.close(CloseReason::Draining);
+        }
+        key
+    }
+
+    pub(super) fn unlist(&self, key: usize) {
+        self.connections.lock().try_remove(key);
+    }
+
+    fn live_weakly(&self) -> Vec<Weak<Connection>> {
+        self.connections.lock().iter().map(|(_, connection)| Weak::clone(connection)).collect()
+    }
+
+    fn live(&self) -> impl Iterator<Item = Arc<Connection>> {
+        self.live_weakly().into_iter().filter_map(|connection| connection.upgrade())
+    }
+}
+
+/// Whole seconds, rounded up: a client told "0" would think it is over.
+fn seconds_until(deadline: Instant) -> u64 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    left.as_secs() + u64::from(left.subsec_nanos() > 0)
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Worker").field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
