@@ -1,0 +1,384 @@
+//! One connection's messages: mine or theirs, in the session's order, each answered exactly once.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::open::OpenRequests;
+use super::{Client, Conversation, Dispatcher};
+use crate::forward::{self, Dispatch, Flow, ON_DISCONNECT, Parcel};
+use crate::handler::{Entry, execute};
+use crate::lanes::{LocalLane, LocalRun, Pushed};
+use crate::request::{Context, Kind};
+use crate::rpc::{Caller, Link, Outcome, proto};
+use crate::session::{CloseReason, Copy, Entity, Record, Session};
+use crate::topology::ServerType;
+use crate::wire::{Error, Message, MessageKind, Route, Text, codes};
+
+/// The conversation of one connection. `Dialogue` is what the agent holds as `Arc<dyn Conversation>`, and what links
+/// hold as `Arc<dyn Caller>` for requests in flight.
+pub(super) struct Dialogue {
+    dispatcher: Arc<Dispatcher>,
+    record: Arc<Record>,
+    copy: Arc<Copy>,
+    lane: Arc<LocalLane<Job>>,
+    client: Arc<dyn Client>,
+    /// Itself, for the calls and tasks that outlive a message.
+    this: Weak<Dialogue>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    open: OpenRequests,
+    flows: Vec<Flow>,
+    /// Links that have handled this session, and the type that each leads to.
+    visited: Vec<(ServerType, Arc<Link>)>,
+    closed: Option<CloseReason>,
+}
+
+/// What runs in the lane of the connection's own server type.
+enum Job {
+    Message { slot: usize, kind: Kind, entry: Arc<Entry>, route: Text, body: Bytes, message_id: u64, deadline: Instant },
+    Disconnect(CloseReason),
+}
+
+/// Answers to give once the lock is released: (client's message id, answer).
+type Answers = SmallVec<[(u64, Result<Bytes, Error>); 1]>;
+
+impl Dialogue {
+    pub(super) fn new(
+        dispatcher: Arc<Dispatcher>,
+        record: Arc<Record>,
+        entity: Arc<dyn Entity>,
+        client: Arc<dyn Client>,
+    ) -> Arc<Self> {
+        let copy = Copy::new(record.representation(), entity);
+        Arc::new_cyclic(|this| Self {
+            dispatcher,
+            record,
+            copy,
+            lane: Arc::default(),
+            client,
+            this: this.clone(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// How many messages are open.
+    #[cfg(test)]
+    pub(super) fn open_messages(&self) -> usize {
+        self.state.lock().open.len()
+    }
+
+    fn request(&self, message: Message, now: Instant) {
+        // A request with id 0 cannot be answered; existing servers run it as a notify.
+        let answer = (message.kind == MessageKind::Request && message.id != 0).then_some(message.id);
+        if message.kind == MessageKind::Request && message.id == 0 {
+            self.dispatcher.counters.unnumbered();
+        }
+        if let Err(error) = self.route(answer, message, now) {
+            self.dispatcher.counters.refused();
+            if let Some(id) = answer {
+                self.client.respond(id, Err(error));
+            } else {
+                tracing::debug!(code = %error.code(), error = %error.message(), "notify refused");
+            }
+        }
+    }
+
+    fn route(&self, answer: Option<u64>, message: Message, now: Instant) -> Result<(), Error> {
+        let route = Route::parse(&message.route).map_err(|error| Error::new(codes::BAD_REQUEST, error.to_string()))?;
+        match route.server_type {
+            Some(other) if other != &*self.dispatcher.parts.server_type => {
+                let server_type = self.dispatcher.parts.router.server_type(other)?;
+                self.forward(answer, &server_type, message, now);
+            }
+            _ => {
+                let parts = &self.dispatcher.parts;
+                let kind = if answer.is_some() { Kind::Request } else { Kind::Notify };
+                let entry = parts.registry.find(kind, &parts.server_type, route.service_method())?.clone();
+                self.local(answer, entry, message, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn local(&self, answer: Option<u64>, entry: Arc<Entry>, message: Message, now: Instant) {
+        let deadline = now + self.dispatcher.parts.request_timeout;
+        let mut state = self.state.lock();
+        let slot = state.open.insert(answer, deadline, None);
+        let job = Job::Message {
+            slot,
+            kind: if answer.is_some() { Kind::Request } else { Kind::Notify },
+            entry,
+            route: message.route,
+            body: message.body,
+            message_id: message.id,
+            deadline,
+        };
+        drop(state);
+        self.push(job);
+    }
+
+    fn push(&self, job: Job) {
+        if let Pushed::Start(run) = self.lane.push(job)
+            && let Some(this) = self.this.upgrade()
+        {
+            self.dispatcher.parts.spawner.spawn(run_lane(this, run));
+        }
+    }
+
+    fn forward(&self, answer: Option<u64>, server_type: &ServerType, message: Message, now: Instant) {
+        let deadline = now + self.dispatcher.parts.request_timeout;
+        let mut state = self.state.lock();
+        let slot = state.open.insert(answer, deadline, Some(server_type.clone()));
+        let parcel = Parcel {
+            slot,
+            number: state.open.number(slot),
+            kind: if answer.is_some() { proto::RequestKind::Request } else { proto::RequestKind::Notify },
+            message_id: answer.unwrap_or_default(),
+            route: message.route,
+            body: message.body,
+            deadline,
+        };
+        let answers = self.with_flow(&mut state, server_type, now, |flow, dispatch| flow.offer(parcel, dispatch));
+        drop(state);
+        self.answer(answers);
+    }
+
+    /// Runs `work` on the flow of `server_type`, made when there is none and dropped when it is idle; gives the answers
+    /// to requests that could not be sent.
+    fn with_flow(
+        &self,
+        state: &mut State,
+        server_type: &ServerType,
+        now: Instant,
+        work: impl FnOnce(&mut Flow, &mut Dispatch<'_>),
+    ) -> Answers {
+        let Some(this) = self.this.upgrade() else { return Answers::new() };
+        let caller: Arc<dyn Caller> = this;
+        let State { flows, visited, open, .. } = state;
+        let place = flows.iter().position(|flow| flow.server_type() == &**server_type).unwrap_or_else(|| {
+            flows.push(Flow::new(server_type.clone(), now));
+            flows.len() - 1
+        });
+        let Some(flow) = flows.get_mut(place) else { return Answers::new() };
+        let router = &self.dispatcher.parts.router;
+        let mut dispatch =
+            Dispatch { router, record: &self.record, caller: &caller, now, visited, failed: SmallVec::new() };
+        work(flow, &mut dispatch);
+        let failed = dispatch.failed;
+        if flow.is_idle() && !flow.is_sticky(router) {
+            flows.swap_remove(place);
+        }
+        failed.into_iter().filter_map(|(slot, error)| open.finish(slot).map(|id| (id, Err(error)))).collect()
+    }
+
+    fn answer(&self, answers: Answers) {
+        for (id, answer) in answers {
+            self.client.respond(id, answer);
+        }
+    }
+
+    /// The work of `slot` has ended with `result`: its answer, if nobody has given one.
+    fn finish(&self, slot: usize, result: Result<Bytes, Error>) {
+        let mut state = self.state.lock();
+        let was_full = self.is_full_in(&state);
+        let answer = state.open.finish(slot);
+        state.open.shrink();
+        drop(state);
+        if let Some(id) = answer {
+            self.client.respond(id, result);
+        }
+        if was_full {
+            self.client.wake();
+        }
+    }
+
+    fn is_full_in(&self, state: &State) -> bool {
+        state.open.len() >= self.dispatcher.parts.session_messages
+    }
+
+    /// After a forwarded message has ended: the flow goes on, and a closed session says goodbye once nothing waits.
+    fn settle(&self, slot: usize, outcome: Settled) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let Some(server_type) = state.open.server_type(slot) else { return };
+        let was_full = self.is_full_in(&state);
+        let number = state.open.number(slot);
+        let mut answers = Answers::new();
+        let next = match outcome {
+            Settled::Over(result) => {
+                answers.extend(state.open.finish(slot).map(|id| (id, result)));
+                self.with_flow(&mut state, &server_type, now, |flow, dispatch| flow.handled(number, dispatch))
+            }
+            Settled::NotExecuted(request) => {
+                let again = state.open.return_once(slot, now);
+                let parcel = again.and_then(|deadline| Parcel::of(*request, slot, number, deadline));
+                if parcel.is_none() {
+                    let error = Error::new(codes::NOT_EXECUTED, "no server took the request; it was not executed");
+                    answers.extend(state.open.finish(slot).map(|id| (id, Err(error))));
+                }
+                self.with_flow(&mut state, &server_type, now, |flow, dispatch| flow.returned(parcel, dispatch))
+            }
+        };
+        answers.extend(next);
+        state.open.shrink();
+        let farewell = Self::farewell(&mut state);
+        drop(state);
+        self.answer(answers);
+        if let Some((links, reason)) = farewell {
+            forward::say_closed(&links, &self.record.representation(), reason);
+        }
+        if was_full {
+            self.client.wake();
+        }
+    }
+
+    /// The servers that must hear now of the session's end: those of types that no message is on its way to, because
+    /// one that comes back unexecuted may yet go to any of them. None hears of it twice.
+    fn farewell(state: &mut State) -> Option<(Vec<Arc<Link>>, CloseReason)> {
+        let reason = state.closed?;
+        let State { visited, flows, .. } = state;
+        let is_over = |server_type: &str| flows.iter().all(|flow| flow.server_type() != server_type || flow.is_idle());
+        let links: Vec<_> =
+            visited.extract_if(.., |(server_type, _)| is_over(server_type)).map(|(_, link)| link).collect();
+        (!links.is_empty()).then_some((links, reason))
+    }
+
+    async fn run(&self, job: Job) {
+        match job {
+            Job::Message { slot, kind, entry, route, body, message_id, deadline } => {
+                let context = self.context(kind, route, body, message_id, deadline);
+                if entry.marks().concurrent {
+                    if let Some(this) = self.this.upgrade() {
+                        let work = async move {
+                            let result = execute(entry, context, &this.dispatcher.parts.handlers).await;
+                            this.finish(slot, result);
+                        };
+                        self.dispatcher.parts.spawner.begin(work).await;
+                    }
+                    return;
+                }
+                let result = execute(entry, context, &self.dispatcher.parts.handlers).await;
+                self.finish(slot, result);
+            }
+            Job::Disconnect(reason) => {
+                let parts = &self.dispatcher.parts;
+                let deadline = Instant::now() + parts.request_timeout;
+                let context = Context::new(&parts.app, Kind::Disconnect, ON_DISCONNECT, 0, deadline)
+                    .with_session(self.session(deadline));
+                parts.registry.disconnected(context, reason, &parts.handlers).await;
+            }
+        }
+    }
+
+    fn session(&self, deadline: Instant) -> Session {
+        self.copy.follow(&self.record);
+        Session::new(self.copy.clone(), self.dispatcher.parts.app.serializer().clone(), deadline)
+    }
+
+    fn context(&self, kind: Kind, route: Text, body: Bytes, message_id: u64, deadline: Instant) -> Context {
+        Context::new(&self.dispatcher.parts.app, kind, route, message_id, deadline)
+            .with_session(self.session(deadline))
+            .with_body(body)
+    }
+}
+
+enum Settled {
+    Over(Result<Bytes, Error>),
+    NotExecuted(Box<proto::Request>),
+}
+
+async fn run_lane(dialogue: Arc<Dialogue>, mut lane: LocalRun<Job>) {
+    while let Some(job) = lane.next() {
+        dialogue.run(job).await;
+    }
+}
+
+fn deadline_passed() -> Error {
+    Error::new(codes::DEADLINE, "the deadline passed before an answer")
+}
+
+impl Conversation for Dialogue {
+    fn message(&self, message: Message, now: Instant) -> bool {
+        match message.kind {
+            MessageKind::Request | MessageKind::Notify | MessageKind::Push => self.request(message, now),
+            MessageKind::Response => self.client.respond(
+                message.id,
+                Err(Error::new(codes::BAD_REQUEST, "a client sends requests and notifies, not responses")),
+            ),
+        }
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_full_in(&self.state.lock())
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.state.lock().open.next_deadline()
+    }
+
+    fn expire(&self, now: Instant) {
+        let mut state = self.state.lock();
+        let was_full = self.is_full_in(&state);
+        let mut ids: SmallVec<[u64; 4]> = SmallVec::new();
+        let State { open, flows, .. } = &mut *state;
+        open.expire(now, |id| ids.push(id));
+        for flow in flows {
+            flow.expire(now, |slot| {
+                open.finish(slot);
+            });
+        }
+        let farewell = Self::farewell(&mut state);
+        drop(state);
+        for id in ids {
+            self.client.respond(id, Err(deadline_passed()));
+        }
+        if let Some((links, reason)) = farewell {
+            forward::say_closed(&links, &self.record.representation(), reason);
+        }
+        if was_full {
+            self.client.wake();
+        }
+    }
+
+    fn close(&self, reason: CloseReason) {
+        let mut state = self.state.lock();
+        if state.closed.is_some() {
+            return;
+        }
+        state.closed = Some(reason);
+        for (server, pins) in self.record.forget_pins() {
+            self.dispatcher.parts.router.release(&server, pins);
+        }
+        let farewell = Self::farewell(&mut state);
+        drop(state);
+        if self.dispatcher.parts.registry.has_disconnect() {
+            self.push(Job::Disconnect(reason));
+        }
+        if let Some((links, reason)) = farewell {
+            forward::say_closed(&links, &self.record.representation(), reason);
+        }
+    }
+}
+
+impl Caller for Dialogue {
+    fn complete(self: Arc<Self>, token: u64, outcome: Outcome) {
+        let slot = usize::try_from(token).unwrap_or(usize::MAX);
+        let settled = match outcome {
+            Outcome::Answered(answer) => Settled::Over(forward::result_of(answer)),
+            Outcome::NotExecuted(request) => Settled::NotExecuted(request),
+            Outcome::Lost => Settled::Over(Err(Error::new(
+                codes::LINK_LOST,
+                "the link to the server was lost after the request was sent: its outcome is unknown",
+            ))),
+        };
+        self.settle(slot, settled);
+    }
+}

@@ -1,0 +1,3 @@
+mod backend;
+mod frontend;
+mod support;
