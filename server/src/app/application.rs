@@ -1,0 +1,135 @@
+//! What a game brings to its servers.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::admin::Phase;
+use super::sockets::CustomAcceptor;
+use crate::acceptor::Acceptor;
+use crate::agent::Validator;
+use crate::handler::{AfterHook, BeforeHook, RegistryBuilder, Service};
+use crate::request::AppBuilder;
+use crate::router::{Candidate, Question, RoutingFunctions};
+use crate::wire::{CustomSerializer, Serializer};
+
+/// A game, put together by the closure given to [`main`](crate::main): its services, and what they need.
+#[derive(Default)]
+pub struct Application {
+    pub(super) registry: RegistryBuilder,
+    pub(super) states: Vec<State>,
+    pub(super) dictionary: Vec<(String, u16)>,
+    pub(super) validators: Vec<Validator>,
+    pub(super) functions: RoutingFunctions,
+    pub(super) acceptors: Vec<CustomAcceptor>,
+    pub(super) serializer: Option<Serializer>,
+    pub(super) observers: Vec<Observer>,
+    sections: Vec<(String, schemars::Schema)>,
+}
+
+type State = Box<dyn FnOnce(AppBuilder) -> AppBuilder + Send>;
+
+/// Told of each phase of the server's life.
+pub(super) type Observer = Box<dyn FnMut(Phase, &Running) + Send>;
+
+/// A server that runs, as observers see it.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Its id in the topology.
+    pub id: Arc<str>,
+    /// Its server type.
+    pub server_type: Arc<str>,
+    /// Where other servers reach it; none without a topology.
+    pub link: Option<SocketAddr>,
+    /// Where probes reach it.
+    pub admin: Option<SocketAddr>,
+    /// Where clients connect: name and address of each acceptor.
+    pub acceptors: Vec<(String, String)>,
+}
+
+impl Application {
+    /// Adds a service; clients reach its handlers as `type.name.method`. The name may be used once.
+    pub fn service(&mut self, name: impl Into<String>, service: Service) -> &mut Self {
+        self.registry = std::mem::take(&mut self.registry).service(name, service);
+        self
+    }
+
+    /// Runs `hook` before every handler; it may change the argument or refuse the message.
+    pub fn before<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> BeforeHook<'a> + 'static,
+    {
+        self.registry = std::mem::take(&mut self.registry).before(hook);
+        self
+    }
+
+    /// Runs `hook` after every handler; it may replace the result.
+    pub fn after<F>(&mut self, hook: F) -> &mut Self
+    where
+        F: for<'a> AfterHook<'a> + 'static,
+    {
+        self.registry = std::mem::take(&mut self.registry).after(hook);
+        self
+    }
+
+    /// Keeps a value that handlers take as `State<T>`, shared by all of them.
+    pub fn state<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
+        self.states.push(Box::new(move |app| app.state(value)));
+        self
+    }
+
+    /// Gives routes short codes, which clients learn in the handshake. A route or code that is used twice stops the start.
+    pub fn dictionary<R: Into<String>>(&mut self, routes: impl IntoIterator<Item = (R, u16)>) -> &mut Self {
+        self.dictionary.extend(routes.into_iter().map(|(route, code)| (route.into(), code)));
+        self
+    }
+
+    /// Refuses the handshakes for which a check fails. Validators run in the order in which they were added.
+    pub fn validator(&mut self, validator: Validator) -> &mut Self {
+        self.validators.push(validator);
+        self
+    }
+
+    /// Chooses servers of `server_type` by a function: the index of the candidate to take, or none to refuse the message.
+    pub fn routing(
+        &mut self,
+        server_type: impl Into<String>,
+        function: impl Fn(&Question<'_>, &[Candidate<'_>]) -> Option<usize> + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.functions.insert(server_type.into(), Arc::new(function));
+        self
+    }
+
+    /// Accepts clients from a source of the game's own. `bind` runs when the server starts, within the runtime that will
+    /// accept; its error stops the start. The example `unix_acceptor` shows one.
+    pub fn acceptor<A: Acceptor, E>(&mut self, bind: impl FnOnce() -> Result<A, E> + Send + 'static) -> &mut Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.acceptors.push(CustomAcceptor::new(bind));
+        self
+    }
+
+    /// Writes and reads bodies by a serializer of the game's own, in place of the one in the settings.
+    pub fn serializer(&mut self, serializer: impl CustomSerializer) -> &mut Self {
+        self.serializer = Some(Serializer::Custom(Arc::new(serializer)));
+        self
+    }
+
+    /// Calls `observer` when the server has become ready, begins to drain, and closes. It must not block.
+    pub fn observe(&mut self, observer: impl FnMut(Phase, &Running) + Send + 'static) -> &mut Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// The sections that the game adds to the configuration.
+    pub(crate) fn sections(&self) -> impl Iterator<Item = (&str, &schemars::Schema)> {
+        self.sections.iter().map(|(name, schema)| (name.as_str(), schema))
+    }
+}
+
+impl fmt::Debug for Application {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Application").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! What may be wrong in a configuration, said so that it can be put right without looking anything up.
+
+use std::fmt;
+
+use super::{environment, layers::Origin};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// A key that nothing reads.
+    Unknown {
+        /// Where it stands.
+        origin: Option<Origin>,
+        /// The key, from the root.
+        path: String,
+        /// The key that was probably meant, from the root.
+        nearest: Option<String>,
+        /// The keys that exist in its place.
+        known: Vec<String>,
+    },
+    /// A key that must be there is not.
+    Missing {
+        /// The key, from the root.
+        path: String,
+        /// What it is for.
+        meaning: Option<String>,
+    },
+    /// A value that does not fit its key.
+    Wrong {
+        /// Where it stands; none: it is a default or missing.
+        origin: Option<Origin>,
+        /// The key, from the root.
+        path: String,
+        /// The value as it stands there; none when it is secret or missing.
+        value: Option<String>,
+        /// What is wrong and what is right.
+        message: String,
+        /// What the key is for.
+        meaning: Option<String>,
+    },
+    /// A variable that is not text.
+    NotText {
+        /// Its name.
+        name: String,
+    },
+    /// A flag that takes `section.key=value` and was given something else.
+    NoAssignment {
+        /// The flag.
+        flag: String,
+        /// What it was given.
+        text: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { origin, path, nearest, known } => {
+                if let Some(origin) = origin {
+                    write!(out, "{origin}: ")?;
+                }
+                write!(out, "unknown key {path}")?;
+                match (nearest, origin) {
+                    (Some(nearest), Some(Origin::Environment(_))) => {
+                        write!(out, "; the nearest is {}", environment::name(nearest))
+                    }
+                    (Some(nearest), _) => write!(out, "; the nearest is {nearest}"),
+                    (None, _) if known.is_empty() => Ok(()),
+                    (None, _) => write!(out, "; there are {}", known.join(", ")),
+                }
+            }
+            Self::Missing { path, meaning } => {
+                write!(out, "{path} is not set")?;
+                describe(out, meaning.as_deref())?;
+                // An item of a list has no variable of its own.
+                if path.contains('[') {
+                    Ok(())
+                } else {
+                    write!(out, "; set it in the file, as {}, or with --set {path}=…", environment::name(path))
+                }
+            }
+            Self::Wrong { origin, path, value, message, meaning } => {
+                if let Some(origin) = origin {
+                    write!(out, "{origin}: ")?;
+                }
+                write!(out, "{path}")?;
+                if let Some(value) = value {
+                    write!(out, " = {value}")?;
+                }
+                write!(out, ": {message}")?;
+                describe(out, meaning.as_deref())
+            }
+            Self::NotText { name } => write!(out, "{name}: the value is not UTF-8 text"),
+            Self::NoAssignment { flag, text } => write!(out, "{flag} {text}: write section.key=value"),
+        }
+    }
+}
+
+fn describe(out: &mut fmt::Formatter<'_>, meaning: Option<&str>) -> fmt::Result {
+    meaning.map_or(Ok(()), |meaning| write!(out, " ({meaning})"))
+}
+
+/// All problems, one a line.
+pub(super) fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,143 @@
+//! The life of a server: start, serve, drain, close.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::admin::Phase;
+use super::application::Application;
+use super::config::Settings;
+use super::server::{Server, Stops, worker_count};
+use super::signals::{StopRequests, StopStage};
+use super::workers::{Background, Workers};
+
+/// How long tasks may take to end when everything has been closed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Be a server until it is asked to stop.
+pub(crate) fn run(settings: Settings, application: Application) -> anyhow::Result<()> {
+    let background = Background::start()?;
+    let workers = Workers::start(worker_count(&settings))?;
+    let result = background.block_on(live(settings, application, &background, &workers));
+    let stuck = background.block_on(workers.stop(GRACE));
+    for worker in stuck {
+        tracing::warn!(worker, "a worker did not stop");
+    }
+    background.stop(Duration::ZERO);
+    result
+}
+
+async fn live(
+    settings: Settings,
+    application: Application,
+    background: &Background,
+    workers: &Workers,
+) -> anyhow::Result<()> {
+    let stop = StopRequests::default();
+    background.spawner().spawn(stop.follow_signals().context("signals cannot be received")?);
+    if settings.stop_with_stdin {
+        stop.follow_stdin()?;
+    }
+    let (server, mut sockets) = Server::build(settings, application, workers, background, stop.clone())?;
+    let stops = Stops::default();
+    let running = server.open(&mut sockets, background.spawner(), workers.ticks(), &stops)?;
+    server.enter(Phase::Serving, &running, &mut sockets.observers);
+    tracing::info!(
+        server_type = %running.server_type,
+        id = %running.id,
+        link = running.link.map(tracing::field::display),
+        admin = running.admin.map(tracing::field::display),
+        "ready"
+    );
+    let mut stages = stop.subscribe();
+    // An error would mean that nobody can ask any more; `stop` is here.
+    let _ = stages.wait_for(|stage| *stage > StopStage::Serve).await;
+    server.enter(Phase::Draining, &running, &mut sockets.observers);
+    tracing::info!("draining");
+    let drained = tokio::select! {
+        biased;
+        _ = stages.wait_for(|stage| *stage > StopStage::Drain) => false,
+        drained = drain(&server, &stops) => drained,
+    };
+    tracing::info!(drained, "closing");
+    close(&server, &stops).await;
+    server.enter(Phase::Closing, &running, &mut sockets.observers);
+    stops.links.cancel();
+    stops.admin.cancel();
+    for node in &server.nodes {
+        node.links.close();
+        node.links.closed().await;
+    }
+    Ok(())
+}
+
+/// Lets sessions and work end by themselves; true when they did before the deadline.
+async fn drain(server: &Arc<Server>, stops: &Stops) -> bool {
+    let config = &server.settings.drain;
+    let deadline = Instant::now() + config.linger + config.deadline;
+    for node in &server.nodes {
+        node.links.drain(config.linger + config.deadline);
+    }
+    if server.frontend {
+        // Load balancers learn late that this server is going.
+        sleep(config.linger).await;
+    }
+    stops.acceptors.cancel();
+    for node in &server.nodes {
+        node.agents.drain(deadline);
+    }
+    let spread = config.spread();
+    if timeout_at(deadline - spread, ended(server)).await.is_ok() {
+        return true;
+    }
+    let closings = server.nodes.iter().zip(&server.spawners).map(|(node, spawner)| {
+        let agents = node.agents.clone();
+        spawner.spawn(async move { agents.close_all(spread).await })
+    });
+    let closings: Vec<_> = closings.collect();
+    let rest = async {
+        for closing in closings {
+            // A worker that stops drops the task; its connections are gone with it.
+            let _ = closing.await;
+        }
+        ended(server).await;
+    };
+    timeout_at(deadline + GRACE, rest).await.is_ok()
+}
+
+/// Resolves when no client is connected, every caller knows that this server is going, and no work or pin is left.
+async fn ended(server: &Server) {
+    for connections in &server.connections {
+        connections.tracker().close();
+        connections.tracker().wait().await;
+    }
+    loop {
+        let progress = server.shared.progress.notified();
+        if server.nodes.iter().all(|node| node.links.are_drained()) {
+            break;
+        }
+        progress.await;
+    }
+    server.shared.pins.none().await;
+    for work in server.shared.work.iter() {
+        work.tracker().close();
+        work.tracker().wait().await;
+    }
+}
+
+/// Closes what is left, at once.
+async fn close(server: &Server, stops: &Stops) {
+    stops.acceptors.cancel();
+    for node in &server.nodes {
+        node.agents.close_all(Duration::ZERO).await;
+    }
+    let deadline = Instant::now() + GRACE;
+    for connections in &server.connections {
+        connections.tracker().close();
+        if timeout_at(deadline, connections.tracker().wait()).await.is_err() {
+            tracing::warn!(worker = connections.worker(), left = connections.tasks(), "connections did not end");
+        }
+    }
+}

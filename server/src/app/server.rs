@@ -1,0 +1,246 @@
+//! A server, put together: everything of one process but its threads.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use rand::Rng as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::admin::{Admin, Phase};
+use super::application::{Application, Observer, Running};
+use super::config::{SerializerName, Settings};
+use super::node::{Node, Shared};
+use super::signals::StopRequests;
+use super::sockets::{self, LINKS_ON_THE_WAY, LinkListener, Listening};
+use super::workers::{Background, Ticks, Workers};
+use crate::acceptor::{self, Admission};
+use crate::agent;
+use crate::forward::{Pins, RemoteLanes};
+use crate::handler::Runtime;
+use crate::lanes::{Placement, Spawner};
+use crate::request::App;
+use crate::rpc::{self, Identity};
+use crate::session::{Frontend, Pool};
+use crate::topology::{DirectoryWatch, Snapshot, Topology};
+use crate::wire::{Dictionary, Serializer};
+
+/// All of a server that its life and its status need.
+pub(super) struct Server {
+    pub(super) settings: Settings,
+    pub(super) identity: Arc<Identity>,
+    /// Clients connect to it, if only through an acceptor of the game's own.
+    pub(super) frontend: bool,
+    pub(super) nodes: Vec<Node>,
+    pub(super) shared: Shared,
+    pub(super) started: Instant,
+    pub(super) stop: StopRequests,
+    /// Tasks of all workers and of the connections.
+    pub(super) spawners: Vec<Spawner>,
+    pub(super) connections: Vec<Spawner>,
+    phase: AtomicU8,
+    /// It was told to drain by hand, not because it is being deleted: nobody else takes it out of service.
+    pub(super) withdrawn: AtomicBool,
+}
+
+/// What only starting and stopping need.
+pub(super) struct Sockets {
+    pub(super) acceptors: Vec<Listening>,
+    pub(super) links: Option<std::net::TcpListener>,
+    pub(super) admin: Option<Admin>,
+    pub(super) observers: Vec<Observer>,
+    /// Keeps the topology followed while it lives.
+    _watch: Option<DirectoryWatch>,
+}
+
+impl Server {
+    /// Puts a server together. Nothing is accepted yet, but every socket is bound. To be called within the background
+    /// runtime.
+    pub(super) fn build(
+        settings: Settings,
+        application: Application,
+        workers: &Workers,
+        background: &Background,
+        stop: StopRequests,
+    ) -> anyhow::Result<(Arc<Self>, Sockets)> {
+        let Application {
+            registry, states, dictionary, validators, functions, acceptors, serializer, observers, ..
+        } = application;
+        let serializer = serializer.unwrap_or(match settings.server.serializer {
+            SerializerName::Json => Serializer::Json,
+            SerializerName::Protobuf => Serializer::Protobuf,
+        });
+        let id = settings.server.id.clone().unwrap_or_else(|| format!("{:016x}", rand::rng().random::<u64>()));
+        let identity = Arc::new(Identity {
+            server_id: id.into(),
+            incarnation: rand::rng().random_range(1..=u64::MAX),
+            server_type: settings.server.server_type.as_str().into(),
+            serializer: serializer.name().into(),
+        });
+        let (topology, watch) = match &settings.topology.directory {
+            Some(directory) => {
+                let (topology, watch) = Topology::directory(directory)?;
+                (topology, Some(watch))
+            }
+            None => (Topology::fixed(Snapshot::default()), None),
+        };
+        let links = settings.topology.directory.as_ref().map(|_| rpc::bind(&settings.link)).transpose()?;
+        let mut listening = sockets::bind(&settings.acceptor, settings.agent.max_packet)?;
+        for acceptor in acceptors {
+            listening.push(acceptor.bind().map_err(|error| anyhow::anyhow!(error))?);
+        }
+        let admin = match settings.admin.listen {
+            Some(address) => Some(Admin::bind(address, settings.admin.token.clone())?),
+            None => None,
+        };
+
+        let frontend = settings.is_frontend() || !listening.is_empty();
+        let mut app =
+            App::builder(identity.server_id.clone(), identity.server_type.clone()).serializer(serializer.clone());
+        if frontend {
+            app = app.frontend();
+        }
+        let app = states.into_iter().fold(app, |app, state| state(app)).build();
+        let handlers = Arc::new(Runtime::new(settings.handler, background.spawner().handle().clone()));
+        let connections = agent::Settings::new(agent::SettingsParts {
+            config: settings.agent.clone(),
+            wire: settings.wire,
+            dictionary: Dictionary::new(dictionary)?,
+            serializer,
+            validators,
+            frontend: Frontend { id: identity.server_id.clone(), server_type: identity.server_type.clone() },
+        })
+        .context("the dictionary does not fit into the answer to a handshake")?;
+        let lanes = Arc::new(RemoteLanes::new());
+        let own = |spawner: &Spawner| Spawner::new(spawner.worker(), spawner.handle().clone());
+        let shared = Shared {
+            identity: identity.clone(),
+            registry: Arc::new(registry.build()?),
+            handlers,
+            topology,
+            functions: Arc::new(functions),
+            connections: Arc::new(connections),
+            pool: Arc::new(Pool::new()),
+            pins: Pins::new(lanes.clone()),
+            lanes,
+            placement: Arc::new(Placement::new(workers.len())),
+            apps: workers.spawners().map(|_| app.on_worker()).collect(),
+            work: workers.spawners().map(own).collect(),
+            progress: Arc::default(),
+            versions: Arc::default(),
+        };
+        let nodes = workers.spawners().zip(shared.apps.iter().zip(shared.work.iter()));
+        let nodes = nodes.map(|(spawner, (app, work))| {
+            let _entered = spawner.handle().enter();
+            Node::new(&shared, &settings, spawner.worker(), app, work)
+        });
+        let server = Self {
+            nodes: nodes.collect(),
+            spawners: workers.spawners().cloned().collect(),
+            connections: workers.spawners().map(own).collect(),
+            identity,
+            frontend,
+            shared,
+            settings,
+            started: Instant::now(),
+            stop,
+            phase: AtomicU8::new(Phase::Starting as u8),
+            withdrawn: AtomicBool::new(false),
+        };
+        Ok((Arc::new(server), Sockets { acceptors: listening, links, admin, observers, _watch: watch }))
+    }
+
+    /// Where in its life the server is.
+    pub(super) fn phase(&self) -> Phase {
+        Phase::ALL
+            .into_iter()
+            .find(|phase| *phase as u8 == self.phase.load(Ordering::Relaxed))
+            .unwrap_or(Phase::Closing)
+    }
+
+    /// Enters `phase` and tells the game.
+    pub(super) fn enter(&self, phase: Phase, running: &Running, observers: &mut [Observer]) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        for observer in observers {
+            observer(phase, running);
+        }
+    }
+
+    /// Lets other servers and probes in, then clients; gives where.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        sockets: &mut Sockets,
+        background: &Spawner,
+        ticks: &Ticks,
+        stops: &Stops,
+    ) -> anyhow::Result<Running> {
+        let mut running = Running {
+            id: self.identity.server_id.clone(),
+            server_type: self.identity.server_type.clone(),
+            link: None,
+            admin: None,
+            acceptors: Vec::new(),
+        };
+        if let Some(admin) = sockets.admin.take() {
+            running.admin = Some(admin.address());
+            background.spawn(admin.serve(self.clone(), ticks.clone(), stops.admin.clone()));
+        }
+        if let Some(listener) = sockets.links.take() {
+            running.link = Some(self.open_links(listener, background, stops)?);
+        }
+        let acceptors = std::mem::take(&mut sockets.acceptors);
+        let admission = Admission::new(&self.settings.acceptor, acceptors.len());
+        let (dealer, seats) = acceptor::table(self.nodes.len());
+        for ((seat, node), (spawner, connections)) in
+            seats.into_iter().zip(&self.nodes).zip(self.spawners.iter().zip(&self.connections))
+        {
+            spawner.spawn(seat.serve(node.agents.clone(), connections.tracker().clone()));
+        }
+        // On the workers: a connection that stays there needs no wake of another thread.
+        for (acceptor, spawner) in acceptors.into_iter().zip(self.spawners.iter().cycle()) {
+            running.acceptors.push((acceptor.name.clone(), acceptor.address.clone()));
+            spawner.spawn(acceptor.run(admission.clone(), dealer.clone(), stops.acceptors.clone()));
+        }
+        Ok(running)
+    }
+
+    fn open_links(
+        &self,
+        listener: std::net::TcpListener,
+        background: &Spawner,
+        stops: &Stops,
+    ) -> anyhow::Result<SocketAddr> {
+        let mut workers = Vec::new();
+        for (node, spawner) in self.nodes.iter().zip(&self.spawners) {
+            let (sender, receiver) = mpsc::channel(LINKS_ON_THE_WAY);
+            workers.push(sender);
+            let (links, calls, stop) = (node.links.clone(), node.calls.clone(), stops.links.clone());
+            spawner.spawn(async move {
+                rpc::serve(receiver, links, calls, stop.cancelled_owned()).await;
+            });
+            let (router, stop) = (node.router.clone(), stops.links.clone());
+            spawner.spawn(async move { stop.run_until_cancelled(router.follow()).await });
+        }
+        let listener = LinkListener::new(listener, workers)?;
+        let address = listener.address()?;
+        background.spawn(listener.run(stops.links.clone()));
+        Ok(address)
+    }
+}
+
+/// What ends the parts of a server, in the order in which they end.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    pub(super) acceptors: CancellationToken,
+    pub(super) links: CancellationToken,
+    pub(super) admin: CancellationToken,
+}
+
+/// How many workers the settings ask for.
+pub(super) fn worker_count(settings: &Settings) -> NonZeroUsize {
+    settings.server.workers.unwrap_or_else(Workers::default_count)
+}

@@ -1,0 +1,87 @@
+//! What a server says of itself on its admin port.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use super::admin::{Phase, ServerStatus, Status, StatusSource};
+use super::server::Server;
+use super::signals::StopStage;
+use crate::session::CloseReason;
+
+impl StatusSource for Server {
+    fn status(&self) -> Status {
+        let links: Vec<_> = self.nodes.iter().flat_map(|node| node.links.list()).collect();
+        let all = self.spawners.iter().chain(&self.connections).chain(self.shared.work.iter());
+        Status {
+            server: ServerStatus {
+                id: self.identity.server_id.to_string(),
+                server_type: self.identity.server_type.to_string(),
+                incarnation: self.identity.incarnation,
+                frontend: self.frontend,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            phase: self.phase(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            sessions: self.shared.pool.len() as u64,
+            pins: self.shared.pins.len() as u64,
+            lanes: self.shared.lanes.len() as u64,
+            pending_calls: links.iter().map(|link| link.pending as u64).sum(),
+            tasks: all.map(|spawner| spawner.tasks() as u64).sum(),
+            links: links.iter().filter_map(|link| serde_json::to_value(link).ok()).collect(),
+            counters: self.counters(),
+        }
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        match self.phase() {
+            Phase::Draining if self.withdrawn.load(Ordering::Relaxed) => Err("draining".to_owned()),
+            // A server that is being deleted stays ready until its listeners close: in a cluster a failing probe would
+            // end that it still serves.
+            Phase::Serving | Phase::Draining => Ok(()),
+            Phase::Starting => Err("starting".to_owned()),
+            Phase::Closing => Err("closing".to_owned()),
+        }
+    }
+
+    fn drain(&self) {
+        self.withdrawn.store(true, Ordering::Relaxed);
+        self.stop.at_least(StopStage::Drain);
+    }
+}
+
+impl Server {
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let mut counters = BTreeMap::new();
+        let mut add = |name: String, count: u64| *counters.entry(name).or_default() += count;
+        for node in &self.nodes {
+            let counts = node.agents.counts();
+            add("connections_pending".to_owned(), counts.pending() as u64);
+            add("connections_open".to_owned(), counts.open() as u64);
+            add("connections_opened".to_owned(), counts.opened());
+            for reason in CloseReason::ALL {
+                let closed = counts.closed(*reason);
+                if closed > 0 {
+                    add(format!("connections_closed_{}", reason.as_str()), closed);
+                }
+            }
+            let (refused, unnumbered) = node.dispatcher.counters().read();
+            add("messages_refused".to_owned(), refused);
+            add("requests_with_id_0".to_owned(), unnumbered);
+            for (loss, count) in node.links.counts().losses() {
+                if count > 0 {
+                    add(format!("links_lost_{}", loss.as_str()), count);
+                }
+            }
+        }
+        add("lane_jobs_waiting".to_owned(), self.shared.lanes.jobs() as u64);
+        let handled = self.shared.registry.counts();
+        add("handlers_run".to_owned(), handled.handled);
+        add("handlers_failed".to_owned(), handled.failed);
+        add("handlers_panicked".to_owned(), handled.panicked);
+        add("handlers_dropped".to_owned(), handled.dropped);
+        add("handlers_expired".to_owned(), handled.expired);
+        add("slow_polls".to_owned(), handled.slow_polls);
+        add("topology_objects_skipped".to_owned(), self.shared.topology.current().skipped().total() as u64);
+        counters
+    }
+}

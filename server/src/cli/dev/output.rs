@@ -1,0 +1,113 @@
+//! Lines of several processes on one terminal, each with the name of its process.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
+    sync::mpsc,
+};
+
+/// Lines that wait for a slow terminal; then the servers wait.
+const QUEUE: usize = 1024;
+/// A longer line is broken.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// Colours of names, in turn: cyan, yellow, magenta, green, blue.
+const COLOURS: [u8; 5] = [36, 33, 35, 32, 34];
+/// The name before the lines of this command itself.
+const OWN: &str = "dev";
+
+/// Writes lines, whole and in order. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    lines: mpsc::Sender<Vec<u8>>,
+    writer: Arc<parking_lot::Mutex<Option<JoinHandle<()>>>>,
+    width: usize,
+    coloured: bool,
+}
+
+impl Output {
+    /// Write to standard output, from a thread of its own: a terminal that stands still must not hold up supervision.
+    /// Names are as long as `width`.
+    pub(super) fn start(width: usize) -> io::Result<Self> {
+        let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self::to(io::stdout(), width, io::stdout().is_terminal() && !off)
+    }
+
+    pub(super) fn to(mut target: impl Write + Send + 'static, width: usize, coloured: bool) -> io::Result<Self> {
+        let (lines, mut queue) = mpsc::channel::<Vec<u8>>(QUEUE);
+        let write = move || {
+            while let Some(line) = queue.blocking_recv() {
+                if target.write_all(&line).and_then(|()| target.flush()).is_err() {
+                    break;
+                }
+            }
+        };
+        let writer = std::thread::Builder::new().name("cereus-output".to_owned()).spawn(write)?;
+        Ok(Self {
+            lines,
+            writer: Arc::new(parking_lot::Mutex::new(Some(writer))),
+            width: width.max(OWN.len()),
+            coloured,
+        })
+    }
+
+    /// Whether names are coloured, and the lines of servers may be.
+    pub(super) fn is_coloured(&self) -> bool {
+        self.coloured
+    }
+
+    /// Resolves when nobody reads any more.
+    pub(super) async fn closed(&self) {
+        self.lines.closed().await;
+    }
+
+    /// A line of this command itself.
+    pub(super) async fn own(&self, line: &str) {
+        self.send(self.prefix(OWN, 1), line.as_bytes()).await;
+    }
+
+    /// All lines that one end of a process writes, until it closes it.
+    pub(super) async fn copy(self, name: String, index: usize, source: impl AsyncRead + Unpin) {
+        let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or(1);
+        let prefix = self.prefix(&name, colour);
+        let mut source = BufReader::new(source);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match (&mut source).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => self.send(prefix.clone(), line.strip_suffix(b"\n").unwrap_or(&line)).await,
+            }
+        }
+    }
+
+    fn prefix(&self, name: &str, colour: u8) -> Vec<u8> {
+        let width = self.width;
+        let text =
+            if self.coloured { format!("\x1b[{colour}m{name:width$} |\x1b[0m ") } else { format!("{name:width$} | ") };
+        text.into_bytes()
+    }
+
+    async fn send(&self, mut prefix: Vec<u8>, line: &[u8]) {
+        prefix.extend_from_slice(line);
+        prefix.push(b'\n');
+        // It fails when nobody reads any more: then lines are still taken from the servers, so that none waits.
+        let _ = self.lines.send(prefix).await;
+    }
+
+    /// Write what is queued. Blocks, and wants to be the last clone.
+    pub(super) fn finish(self) {
+        let Self { lines, writer, .. } = self;
+        drop(lines);
+        let writer = writer.lock().take();
+        if let Some(writer) = writer {
+            // A writer that panicked has nothing more to write.
+            let _ = writer.join();
+        }
+    }
+}
