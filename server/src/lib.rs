@@ -51,12 +51,12 @@ pub mod wire;
 pub use agent::Validator;
 pub use app::{Application, Phase, Running};
 pub use cli::{main, main_with};
+#[doc(hidden)]
+pub use dispatch::bench_support;
 pub use handler::{
     AfterHook, BeforeHook, Handler, IntoReply, Json, Marked, Marks, Payload, Proto, Reply, Service, blocking,
     concurrent, detached,
 };
 pub use request::{App, AppBuilder, Cancelled, Context, Deadline, FromContext, Kind, Metadata, State};
-#[doc(hidden)]
-pub use rpc::bench_support;
 pub use session::{CloseReason, Session};
 pub use wire::Error;

@@ -7,6 +7,8 @@
 //! The lane of the own type is here; what goes to other types is [`forward`](crate::forward)'s, which this module
 //! drives. Bytes, packets and heartbeats belong to [`agent`](crate::agent).
 
+#[doc(hidden)]
+pub mod bench_support;
 mod client;
 mod conversation;
 mod dispatcher;

@@ -1,6 +1,7 @@
-//! What the bench of a link needs of this module: one end that echoes and one that keeps calls in flight.
+//! What the benches of links need of this module: one end that echoes, one that keeps calls in flight, and a queue.
 
 use std::{
+    fmt,
     future::pending,
     net::{SocketAddr, TcpListener},
     sync::{
@@ -9,12 +10,16 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use prost::{Message, length_delimiter_len};
 use tokio::sync::{Notify, mpsc};
 use tonic::service::Routes;
 
 pub use super::proto::link::{Batch, Frame, Request, Response, Session, frame, response};
-use super::{Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, proto, serve};
+use super::{
+    Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, outbound::Outbound,
+    proto, serve,
+};
 use crate::topology::Server;
 
 /// A forwarded 64-byte request of a session with some data, as a frontend sends it.
@@ -163,4 +168,40 @@ impl Caller for Client {
             self.end();
         }
     }
+}
+
+/// Calls that wait for the stream of a link.
+pub struct Queue(Outbound);
+
+impl Queue {
+    /// As many calls of [`request`], none of them sent.
+    pub fn of_requests(count: usize) -> Self {
+        let mut outbound = Outbound::new();
+        outbound.open();
+        let caller = Arc::new(Nobody);
+        for _ in 0..count {
+            let length = request().encoded_len();
+            let id = outbound.pending.request(request(), caller.clone(), 0);
+            outbound.push_call(id, length + 1 + length_delimiter_len(id as usize));
+        }
+        Self(outbound)
+    }
+
+    /// Appends the next batch to `buffer`, as the stream does; gives the number of its frames.
+    pub fn encode(&mut self, buffer: &mut BytesMut) -> usize {
+        self.0.encode(0, Config::default().outbound, buffer).frames
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Queue").field("bytes", &self.0.bytes()).finish_non_exhaustive()
+    }
+}
+
+/// Waits for no answer.
+struct Nobody;
+
+impl Caller for Nobody {
+    fn complete(self: Arc<Self>, _: u64, _: Outcome) {}
 }

@@ -14,7 +14,7 @@
 
 mod admission;
 #[doc(hidden)]
-pub mod bench_support;
+pub(crate) mod bench_support;
 mod codec;
 mod config;
 mod connector;
