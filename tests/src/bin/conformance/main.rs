@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let mut registration = match Registration::from_arguments(&typed) {
         Ok(registration) => registration,
         Err(error) => {
-            tracing_free_error(&error);
+            complain(&error);
             return ExitCode::FAILURE;
         }
     };
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             if let Some(registration) = &mut registration
                 && let Err(error) = registration.show(phase, server)
             {
-                tracing_free_error(&error);
+                complain(&error);
             }
             if phase == Phase::Serving {
                 println!("ready");
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 /// Says on standard error what went wrong before or beside the server's own log.
-fn tracing_free_error(error: &anyhow::Error) {
+fn complain(error: &anyhow::Error) {
     use std::io::Write as _;
     // Nobody is left to tell when standard error is closed.
     let _ = writeln!(std::io::stderr(), "conformance: {error:#}");
