@@ -101,24 +101,26 @@ fn decode_a_batch(bytes: Bytes) -> Batch {
     batch
 }
 
-/// A worker that has handled a request, so that what only the first one does is not counted, and a further request.
-fn local() -> (&'static LocalRequests, Message) {
-    let requests = leak(LocalRequests::new().expect("a worker"));
+/// A worker that has handled a request, so that what only the first one does is not counted, and further requests that
+/// come at once.
+fn local(requests: usize) -> (&'static LocalRequests, Vec<Message>) {
+    let worker = leak(LocalRequests::new().expect("a worker"));
     let message = read(packet());
-    assert_eq!(requests.request(message.clone()).as_deref(), Some(&BODY[..]));
-    (requests, message)
+    assert_eq!(worker.requests(vec![message.clone()]).as_deref(), Some(&BODY[..]));
+    (worker, vec![message; requests])
 }
 
-#[library_benchmark(config = at_most(8_300))]
-#[bench::echo(local())]
-fn handle_a_local_request((requests, message): (&LocalRequests, Message)) -> Bytes {
-    requests.request(black_box(message)).expect("an answer")
+#[library_benchmark]
+#[bench::one(args = (local(1)), config = at_most(8_300))]
+#[bench::eight(args = (local(8)), config = at_most(40_000))]
+fn handle_local_requests((worker, messages): (&LocalRequests, Vec<Message>)) -> Bytes {
+    worker.requests(black_box(messages)).expect("an answer")
 }
 
 library_benchmark_group!(
     name = hot_path,
     benchmarks =
-        [decode_a_request, encode_a_response, parse_a_route, encode_a_batch, decode_a_batch, handle_a_local_request]
+        [decode_a_request, encode_a_response, parse_a_route, encode_a_batch, decode_a_batch, handle_local_requests]
 );
 
 main!(library_benchmark_groups = hot_path);

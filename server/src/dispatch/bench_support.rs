@@ -1,6 +1,15 @@
 //! What the benches need of this module: one conversation whose requests are handled here, without a socket.
 
-use std::{error::Error as StdError, fmt, future::ready, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    fmt,
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -64,10 +73,15 @@ impl LocalRequests {
         Ok(Self { runtime, conversation, client })
     }
 
-    /// Hands `message` to the conversation and runs the worker until it is answered; `None` when that is an error.
-    pub fn request(&self, message: Message) -> Option<Bytes> {
+    /// Hands `messages` to the conversation at once and runs the worker until they are answered; gives the last answer,
+    /// `None` when that is an error.
+    pub fn requests(&self, messages: Vec<Message>) -> Option<Bytes> {
+        self.client.left.store(messages.len(), Relaxed);
         self.runtime.block_on(async {
-            self.conversation.message(message, Instant::now());
+            let now = Instant::now();
+            for message in messages {
+                self.conversation.message(message, now);
+            }
             self.client.answered.notified().await;
         });
         self.client.last.lock().take()
@@ -80,9 +94,10 @@ impl fmt::Debug for LocalRequests {
     }
 }
 
-/// Keeps the last answer.
+/// Keeps the last answer, and says when there are no more to come.
 #[derive(Default)]
 struct Answers {
+    left: AtomicUsize,
     last: Mutex<Option<Bytes>>,
     answered: Notify,
 }
@@ -90,7 +105,9 @@ struct Answers {
 impl super::Client for Answers {
     fn respond(&self, _: u64, answer: Result<Bytes, Error>) {
         *self.last.lock() = answer.ok();
-        self.answered.notify_one();
+        if self.left.fetch_sub(1, Relaxed) == 1 {
+            self.answered.notify_one();
+        }
     }
 
     fn wake(&self) {}

@@ -1,16 +1,16 @@
 //! One connection's messages: mine or theirs, in the session's order, each answered exactly once.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::open::OpenRequests;
 use super::{Client, Conversation, Dispatcher};
 use crate::forward::{self, Dispatch, Flow, ON_DISCONNECT, Parcel};
-use crate::handler::{Entry, execute};
+use crate::handler::{Entry, LaneJobs, LaneTask, Turn, execute};
 use crate::lanes::{LocalLane, LocalRun, Pushed};
 use crate::request::{Context, Kind};
 use crate::rpc::{Caller, Link, Outcome, proto};
@@ -23,12 +23,19 @@ use crate::wire::{Error, Message, MessageKind, Route, Text, codes};
 pub(super) struct Dialogue {
     dispatcher: Arc<Dispatcher>,
     record: Arc<Record>,
-    copy: Arc<Copy>,
-    lane: Arc<LocalLane<Job>>,
+    entity: Arc<dyn Entity>,
+    /// Made for the first message of the own type: many clients only ever speak to other types.
+    local: OnceLock<Local>,
     client: Arc<dyn Client>,
     /// Itself, for the calls and tasks that outlive a message.
     this: Weak<Dialogue>,
     state: Mutex<State>,
+}
+
+/// What handling messages here takes.
+struct Local {
+    copy: Arc<Copy>,
+    lane: Arc<LocalLane<Job>>,
 }
 
 #[derive(Default)]
@@ -56,12 +63,11 @@ impl Dialogue {
         entity: Arc<dyn Entity>,
         client: Arc<dyn Client>,
     ) -> Arc<Self> {
-        let copy = Copy::new(record.representation(), entity);
         Arc::new_cyclic(|this| Self {
             dispatcher,
             record,
-            copy,
-            lane: Arc::default(),
+            entity,
+            local: OnceLock::new(),
             client,
             this: this.clone(),
             state: Mutex::default(),
@@ -94,20 +100,21 @@ impl Dialogue {
         let route = Route::parse(&message.route).map_err(|error| Error::new(codes::BAD_REQUEST, error.to_string()))?;
         match route.server_type {
             Some(other) if other != &*self.dispatcher.parts.server_type => {
-                let server_type = self.dispatcher.parts.router.server_type(other)?;
-                self.forward(answer, &server_type, message, now);
+                let mut state = self.state.lock();
+                let server_type = self.flow_to(&mut state, other, now)?;
+                self.forward(state, answer, &server_type, message, now);
             }
             _ => {
                 let parts = &self.dispatcher.parts;
                 let kind = if answer.is_some() { Kind::Request } else { Kind::Notify };
                 let entry = parts.registry.find(kind, &parts.server_type, route.service_method())?.clone();
-                self.local(answer, entry, message, now);
+                self.handle(answer, entry, message, now);
             }
         }
         Ok(())
     }
 
-    fn local(&self, answer: Option<u64>, entry: Arc<Entry>, message: Message, now: Instant) {
+    fn handle(&self, answer: Option<u64>, entry: Arc<Entry>, message: Message, now: Instant) {
         let deadline = now + self.dispatcher.parts.request_timeout;
         let mut state = self.state.lock();
         let slot = state.open.insert(answer, deadline, None);
@@ -125,16 +132,32 @@ impl Dialogue {
     }
 
     fn push(&self, job: Job) {
-        if let Pushed::Start(run) = self.lane.push(job)
-            && let Some(this) = self.this.upgrade()
+        if let Pushed::Start(run) = self.local().lane.push(job)
+            && let Some(dialogue) = self.this.upgrade()
         {
-            self.dispatcher.parts.spawner.spawn(run_lane(this, run));
+            self.dispatcher.parts.spawner.spawn(LaneTask::new(LocalJobs { dialogue, run }));
         }
     }
 
-    fn forward(&self, answer: Option<u64>, server_type: &ServerType, message: Message, now: Instant) {
+    /// Sees that there is a flow to the server type of this name.
+    fn flow_to(&self, state: &mut State, name: &str, now: Instant) -> Result<ServerType, Error> {
+        if let Some(flow) = state.flows.iter().find(|flow| &**flow.server_type() == name) {
+            return Ok(flow.server_type().clone());
+        }
+        let server_type = self.dispatcher.parts.router.server_type(name)?;
+        state.flows.push(Flow::new(server_type.clone(), now));
+        Ok(server_type)
+    }
+
+    fn forward(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        answer: Option<u64>,
+        server_type: &ServerType,
+        message: Message,
+        now: Instant,
+    ) {
         let deadline = now + self.dispatcher.parts.request_timeout;
-        let mut state = self.state.lock();
         let slot = state.open.insert(answer, deadline, Some(server_type.clone()));
         let parcel = Parcel {
             slot,
@@ -145,28 +168,27 @@ impl Dialogue {
             body: message.body,
             deadline,
         };
-        let answers = self.with_flow(&mut state, server_type, now, |flow, dispatch| flow.offer(parcel, dispatch));
+        let answers = self.with_flow(&mut state, server_type, Some(now), |flow, dispatch| flow.offer(parcel, dispatch));
         drop(state);
         self.answer(answers);
     }
 
-    /// Runs `work` on the flow of `server_type`, made when there is none and dropped when it is idle; gives the answers
-    /// to requests that could not be sent.
+    /// Runs `work` on the flow of `server_type`, and drops that when it is idle; gives the answers to requests that could
+    /// not be sent.
     fn with_flow(
         &self,
         state: &mut State,
         server_type: &ServerType,
-        now: Instant,
+        now: Option<Instant>,
         work: impl FnOnce(&mut Flow, &mut Dispatch<'_>),
     ) -> Answers {
         let Some(this) = self.this.upgrade() else { return Answers::new() };
         let caller: Arc<dyn Caller> = this;
         let State { flows, visited, open, .. } = state;
-        let place = flows.iter().position(|flow| flow.server_type() == &**server_type).unwrap_or_else(|| {
-            flows.push(Flow::new(server_type.clone(), now));
-            flows.len() - 1
-        });
-        let Some(flow) = flows.get_mut(place) else { return Answers::new() };
+        let place = flows.iter().position(|flow| flow.server_type() == server_type);
+        let Some((place, flow)) = place.and_then(|place| Some((place, flows.get_mut(place)?))) else {
+            return Answers::new();
+        };
         let router = &self.dispatcher.parts.router;
         let mut dispatch =
             Dispatch { router, record: &self.record, caller: &caller, now, visited, failed: SmallVec::new() };
@@ -205,7 +227,6 @@ impl Dialogue {
 
     /// After a forwarded message has ended: the flow goes on, and a closed session says goodbye once nothing waits.
     fn settle(&self, slot: usize, outcome: Settled) {
-        let now = Instant::now();
         let mut state = self.state.lock();
         let Some(server_type) = state.open.server_type(slot) else { return };
         let was_full = self.is_full_in(&state);
@@ -214,16 +235,17 @@ impl Dialogue {
         let next = match outcome {
             Settled::Over(result) => {
                 answers.extend(state.open.finish(slot).map(|id| (id, result)));
-                self.with_flow(&mut state, &server_type, now, |flow, dispatch| flow.handled(number, dispatch))
+                self.with_flow(&mut state, &server_type, None, |flow, dispatch| flow.handled(number, dispatch))
             }
             Settled::NotExecuted(request) => {
+                let now = Instant::now();
                 let again = state.open.return_once(slot, now);
                 let parcel = again.and_then(|deadline| Parcel::of(*request, slot, number, deadline));
                 if parcel.is_none() {
                     let error = Error::new(codes::NOT_EXECUTED, "no server took the request; it was not executed");
                     answers.extend(state.open.finish(slot).map(|id| (id, Err(error))));
                 }
-                self.with_flow(&mut state, &server_type, now, |flow, dispatch| flow.returned(parcel, dispatch))
+                self.with_flow(&mut state, &server_type, Some(now), |flow, dispatch| flow.returned(parcel, dispatch))
             }
         };
         answers.extend(next);
@@ -244,48 +266,53 @@ impl Dialogue {
     fn farewell(state: &mut State) -> Option<(Vec<Arc<Link>>, CloseReason)> {
         let reason = state.closed?;
         let State { visited, flows, .. } = state;
-        let is_over = |server_type: &str| flows.iter().all(|flow| flow.server_type() != server_type || flow.is_idle());
+        let is_over =
+            |server_type: &ServerType| flows.iter().all(|flow| flow.server_type() != server_type || flow.is_idle());
         let links: Vec<_> =
             visited.extract_if(.., |(server_type, _)| is_over(server_type)).map(|(_, link)| link).collect();
         (!links.is_empty()).then_some((links, reason))
     }
 
-    async fn run(&self, job: Job) {
+    fn begin(self: &Arc<Self>, job: Job, now: Instant) -> Turn<usize> {
+        let parts = &self.dispatcher.parts;
         match job {
             Job::Message { slot, kind, entry, route, body, message_id, deadline } => {
-                let context = self.context(kind, route, body, message_id, deadline);
-                if entry.marks().concurrent {
-                    if let Some(this) = self.this.upgrade() {
-                        let work = async move {
-                            let result = execute(entry, context, &this.dispatcher.parts.handlers).await;
-                            this.finish(slot, result);
-                        };
-                        self.dispatcher.parts.spawner.begin(work).await;
-                    }
-                    return;
+                let context = Context::new(&parts.app, kind, route, message_id, deadline)
+                    .with_session(self.session(deadline))
+                    .with_body(body);
+                let is_concurrent = entry.marks().concurrent;
+                let execution = execute(entry, context, &parts.handlers, now);
+                if !is_concurrent {
+                    return Turn::Handler(execution, slot);
                 }
-                let result = execute(entry, context, &self.dispatcher.parts.handlers).await;
-                self.finish(slot, result);
+                let this = self.clone();
+                Turn::Work(parts.spawner.begin(async move { this.finish(slot, execution.await.result) }))
             }
             Job::Disconnect(reason) => {
-                let parts = &self.dispatcher.parts;
-                let deadline = Instant::now() + parts.request_timeout;
+                let deadline = now + parts.request_timeout;
                 let context = Context::new(&parts.app, Kind::Disconnect, ON_DISCONNECT, 0, deadline)
                     .with_session(self.session(deadline));
-                parts.registry.disconnected(context, reason, &parts.handlers).await;
+                let this = self.clone();
+                Turn::Work(Box::pin(async move {
+                    let parts = &this.dispatcher.parts;
+                    parts.registry.disconnected(context, reason, &parts.handlers).await;
+                }))
             }
         }
     }
 
-    fn session(&self, deadline: Instant) -> Session {
-        self.copy.follow(&self.record);
-        Session::new(self.copy.clone(), self.dispatcher.parts.app.serializer().clone(), deadline)
+    fn local(&self) -> &Local {
+        self.local.get_or_init(|| {
+            let serializer = self.dispatcher.parts.app.serializer().clone();
+            let copy = Copy::new(self.record.representation(), self.entity.clone(), serializer);
+            Local { copy, lane: Arc::default() }
+        })
     }
 
-    fn context(&self, kind: Kind, route: Text, body: Bytes, message_id: u64, deadline: Instant) -> Context {
-        Context::new(&self.dispatcher.parts.app, kind, route, message_id, deadline)
-            .with_session(self.session(deadline))
-            .with_body(body)
+    fn session(&self, deadline: Instant) -> Session {
+        let copy = &self.local().copy;
+        copy.follow(&self.record);
+        Session::new(copy.clone(), deadline)
     }
 }
 
@@ -294,9 +321,22 @@ enum Settled {
     NotExecuted(Box<proto::Request>),
 }
 
-async fn run_lane(dialogue: Arc<Dialogue>, mut lane: LocalRun<Job>) {
-    while let Some(job) = lane.next() {
-        dialogue.run(job).await;
+/// What waits in the lane of the connection's own type.
+struct LocalJobs {
+    dialogue: Arc<Dialogue>,
+    run: LocalRun<Job>,
+}
+
+impl LaneJobs for LocalJobs {
+    /// The slot of the message.
+    type Caller = usize;
+
+    fn begin_next(&mut self, now: Instant) -> Option<Turn<usize>> {
+        self.run.next().map(|job| self.dialogue.begin(job, now))
+    }
+
+    fn answer(&mut self, slot: usize, result: Result<Bytes, Error>) {
+        self.dialogue.finish(slot, result);
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Open {
 }
 
 /// A connection keeps room for so many: clients mostly have a few requests under way at a time.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 
 /// All open requests of one connection.
 #[derive(Debug, Default)]

@@ -45,11 +45,19 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) router: &'a Router,
     pub(crate) record: &'a Record,
     pub(crate) caller: &'a Arc<dyn Caller>,
-    pub(crate) now: Instant,
+    /// The present, when somebody has asked for it already.
+    pub(crate) now: Option<Instant>,
     /// Links that have handled this session and must hear of its end, each with the type that it leads to.
     pub(crate) visited: &'a mut Vec<(ServerType, Arc<Link>)>,
     /// Requests that could not be sent, with the answer each gets.
     pub(crate) failed: SmallVec<[(usize, Error); 1]>,
+}
+
+impl Dispatch<'_> {
+    /// The present; most answers need none.
+    fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
 }
 
 /// One session's messages to one server type.
@@ -72,7 +80,7 @@ impl Flow {
     }
 
     /// The server type that these messages name.
-    pub(crate) fn server_type(&self) -> &str {
+    pub(crate) fn server_type(&self) -> &ServerType {
         &self.server_type
     }
 
@@ -146,7 +154,7 @@ impl Flow {
         self.target.as_ref().is_some_and(|target| target.is_unary())
     }
 
-    fn wants_new_choice(&mut self, dispatch: &Dispatch<'_>, parcel: &Parcel) -> bool {
+    fn wants_new_choice(&mut self, dispatch: &mut Dispatch<'_>, parcel: &Parcel) -> bool {
         let Some(target) = &self.target else { return true };
         if let Some(pinned) = self.pinned(dispatch) {
             return !Arc::ptr_eq(&pinned, target);
@@ -154,10 +162,11 @@ impl Flow {
         if target.is_draining() || target.standing() == Standing::Down {
             return true;
         }
-        if dispatch.now.duration_since(self.chosen) < dispatch.router.reconsider() {
+        let now = dispatch.now();
+        if now.duration_since(self.chosen) < dispatch.router.reconsider() {
             return false;
         }
-        self.chosen = dispatch.now;
+        self.chosen = now;
         if dispatch.router.is_sticky(&self.server_type) {
             return !dispatch.router.is_usable(&self.server_type, target);
         }
@@ -186,7 +195,7 @@ impl Flow {
                     dispatch.visited.push((self.server_type.clone(), link.clone()));
                 }
                 self.target = Some(link);
-                self.chosen = dispatch.now;
+                self.chosen = dispatch.now();
                 true
             }
             Err(error) => {
@@ -204,6 +213,7 @@ impl Flow {
     /// Sends to the target. False when it has to wait: nothing behind it may be sent then.
     fn send(&mut self, parcel: Parcel, dispatch: &mut Dispatch<'_>) -> bool {
         let Some(target) = &self.target else { return true };
+        let now = dispatch.now();
         let representation = dispatch.record.representation();
         let pinned = dispatch.record.pinned(&self.server_type).is_some_and(|server| server == *target.server());
         let request = proto::Request {
@@ -217,7 +227,7 @@ impl Flow {
                 data: representation.data,
                 version: representation.version,
             }),
-            timeout_micros: u64::try_from(parcel.deadline.duration_since(dispatch.now).as_micros()).unwrap_or(u64::MAX),
+            timeout_micros: u64::try_from(parcel.deadline.duration_since(now).as_micros()).unwrap_or(u64::MAX),
             message_id: parcel.message_id,
             pinned,
             trace: Bytes::new(),

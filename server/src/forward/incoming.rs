@@ -12,18 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::response;
 use super::call::Call;
-use super::lane_task::LaneTask;
 use super::pins::Pins;
 use super::pitaya::{PitayaAgent, UnaryCall};
 use super::remote_agent::{RemoteAgent, representation_of};
-use crate::handler::{Registry, Runtime, execute};
+use super::remote_jobs::RemoteJobs;
+use crate::handler::{LaneTask, Registry, Runtime, execute};
 use crate::lanes::{Busy, LaneRun, Lanes, Placement, Pushed, Spawner};
 use crate::request::{App, Context, Kind};
 use crate::rpc::proto::refusal::Reason;
 use crate::rpc::{Link, Requests, proto};
 use crate::session::{CloseReason, Copy, Representation};
 use crate::topology::ServerType;
-use crate::wire::{Error, Route, Text, codes};
+use crate::wire::{Error, Route, Serializer, Text, codes};
 
 /// The lane of a session that another server holds: its process, and the id there.
 pub(crate) type LaneKey = (u64, i64);
@@ -161,7 +161,10 @@ impl Incoming {
         let job = Job { session: session.clone(), work };
         let open = |session| {
             let agent = Arc::new(RemoteAgent::new(link, key, self.parts.pins.clone()));
-            Arc::new(RemoteSession { copy: Copy::new(session, agent.clone()), agent: RemoteEnd::Link(agent) })
+            Arc::new(RemoteSession {
+                copy: Copy::new(session, agent.clone(), self.serializer()),
+                agent: RemoteEnd::Link(agent),
+            })
         };
         // A lane that exists takes the newer session when its turn comes, not while another message is handled.
         if let Pushed::Start(run) = self.parts.lanes.push(key, job, session, open, |_, _| ()) {
@@ -180,7 +183,7 @@ impl Incoming {
         let job = Job { session: session.clone(), work };
         let open = |session| {
             let agent = open();
-            let copy = Copy::new(session, agent.clone());
+            let copy = Copy::new(session, agent.clone(), self.serializer());
             agent.attach(&copy);
             Arc::new(RemoteSession { copy, agent: RemoteEnd::Pitaya(agent) })
         };
@@ -218,10 +221,14 @@ impl Incoming {
         let cancellable = Cancellable { calls: self.calls.clone(), key };
         let handlers = self.parts.handlers.clone();
         spawner.spawn(async move {
-            let result = execute(entry, context, &handlers).await;
+            let ended = execute(entry, context, &handlers, Instant::now()).await;
             drop(cancellable);
-            call.answer(result);
+            call.answer(ended.result);
         });
+    }
+
+    fn serializer(&self) -> Arc<Serializer> {
+        self.parts.apps.get(self.parts.worker).map_or_else(Arc::default, |app| app.serializer().clone())
     }
 
     fn spawner(&self) -> Option<&Spawner> {
@@ -230,28 +237,30 @@ impl Incoming {
 
     /// Starts lanes on `worker`; one wake for all of them.
     fn start(&self, worker: usize, runs: Vec<(RemoteRun, Busy)>) {
-        let parts = self.parts.clone();
-        let Some(spawner) = self.parts.spawners.get(worker) else { return };
-        if worker == self.parts.worker {
-            for (run, busy) in runs {
-                spawner.spawn(LaneTask::new(parts.clone(), worker, run, busy).run());
-            }
-            return;
+        let parts = &self.parts;
+        let (Some(spawner), Some(app)) = (parts.spawners.get(worker), parts.apps.get(worker)) else { return };
+        if worker == parts.worker {
+            return start_lanes(parts, app, spawner, runs);
         }
+        let (parts, app, there) = (parts.clone(), app.clone(), spawner.clone());
         let moving = self.moving.clone();
         moving.fetch_add(1, Ordering::Relaxed);
-        let there = spawner.clone();
         spawner.spawn(async move {
             moving.fetch_sub(1, Ordering::Relaxed);
-            for (run, busy) in runs {
-                there.spawn(LaneTask::new(parts.clone(), worker, run, busy).run());
-            }
+            start_lanes(&parts, &app, &there, runs);
         });
     }
 }
 
+fn start_lanes(parts: &Arc<IncomingParts>, app: &App, spawner: &Spawner, runs: Vec<(RemoteRun, Busy)>) {
+    for (run, busy) in runs {
+        let jobs = RemoteJobs::new(parts.clone(), app.clone(), spawner.clone(), run, busy);
+        spawner.spawn(LaneTask::new(jobs));
+    }
+}
+
 impl Requests for Incoming {
-    fn request(&self, link: &Arc<Link>, mut request: proto::Request) {
+    fn request(&self, link: &Arc<Link>, mut request: proto::Request, now: Instant) {
         let id = request.id;
         if link.is_drained() && !request.pinned {
             return link.refuse(id, Reason::Draining);
@@ -262,7 +271,7 @@ impl Requests for Incoming {
         let Ok(route) = Text::try_from(std::mem::take(&mut request.route)) else {
             return link.send(response(id, Err(Error::new(codes::BAD_REQUEST, "the route is not UTF-8"))));
         };
-        let deadline = Instant::now() + Duration::from_micros(request.timeout_micros).min(MAX_TIMEOUT);
+        let deadline = now + Duration::from_micros(request.timeout_micros).min(MAX_TIMEOUT);
         let call = Call::admit(link, &request);
         if call.kind() == proto::RequestKind::User {
             self.user_call(call, request, route, deadline);

@@ -150,7 +150,7 @@ impl Far {
 }
 
 impl Requests for Script {
-    fn request(&self, link: &Arc<Link>, request: proto::Request) {
+    fn request(&self, link: &Arc<Link>, request: proto::Request, _: tokio::time::Instant) {
         let session = request.session.as_ref().map_or(0, |session| session.id);
         if self.closed.lock().contains(&session) {
             self.late.fetch_add(1, Relaxed);

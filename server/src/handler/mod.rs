@@ -24,16 +24,18 @@ mod log_limit;
 mod registry;
 
 mod execute;
+mod lane_task;
 mod runtime;
 mod supervise;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::lane_task::{LaneJobs, LaneTask, Turn};
 pub use self::{
     counters::Counts,
     entry::{Entry, Schemas},
-    execute::execute,
+    execute::{Execution, execute},
     function::Handler,
     hooks::{AfterHook, BeforeHook},
     marks::{Marked, Marks, blocking, concurrent, detached},
@@ -42,5 +44,6 @@ pub use self::{
     reply::{IntoReply, Reply},
     runtime::{Config, Runtime},
     service::Service,
+    supervise::Ended,
 };
 pub use crate::request::{Kind, State};

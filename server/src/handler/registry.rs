@@ -88,11 +88,12 @@ impl Registry {
     /// Runs what the services registered for the end of a session, one after the other in the order of registration. Each
     /// gets as much time as is left of the deadline of `context` now.
     pub async fn disconnected(&self, context: Context, reason: CloseReason, runtime: &Runtime) {
-        let time = context.deadline.saturating_duration_since(Instant::now());
+        let mut now = Instant::now();
+        let time = context.deadline.saturating_duration_since(now);
         for entry in &self.disconnects {
-            let context = context.closed(reason, Instant::now() + time);
+            let context = context.closed(reason, now + time);
             // Nobody waits for an answer; failures are counted and logged where it ran.
-            let _ = execute(Arc::clone(entry), context, runtime).await;
+            now = execute(Arc::clone(entry), context, runtime, now).await.at;
         }
     }
 

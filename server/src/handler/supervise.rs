@@ -2,9 +2,10 @@
 
 use std::{
     any::Any,
-    future::{poll_fn, ready},
+    future::ready,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::Pin,
+    sync::Arc,
     task::{self, Poll},
 };
 
@@ -43,79 +44,112 @@ enum Phase {
     Detached,
 }
 
-/// Runs a handler with its hooks to its end, or to the end of its grace.
-pub(super) async fn supervise(entry: &Entry, context: Context, config: Config, place: Place) -> Result<Bytes, Error> {
-    let deadline = context.deadline;
-    // One reading of the clock checks the deadline and starts the watch over the first poll.
-    let start = Instant::now();
-    if start >= deadline {
-        entry.counters.expired.add_one();
-        return Err(deadline_passed());
+/// How a handler ended, and when: whoever runs the next one need not read the clock for it.
+#[derive(Debug)]
+pub struct Ended {
+    /// The answer.
+    pub result: Result<Bytes, Error>,
+    /// The moment in which the handler ended.
+    pub at: Instant,
+}
+
+/// A handler with its hooks, on the way to its end or to the end of its grace.
+///
+/// Small, since it is part of each lane's task: what is only needed by handlers that wait is made when they do.
+pub(super) struct Supervised {
+    /// The handler, or why it was not called.
+    run: Result<Run, Error>,
+    deadline: Instant,
+    config: Config,
+    place: Place,
+    phase: Phase,
+    /// When the next poll began, when that is known already.
+    poll_began: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Supervised {
+    /// Calls the handler; `now` is the present.
+    pub(super) fn begin(entry: Arc<Entry>, context: Context, config: Config, place: Place, now: Instant) -> Self {
+        let deadline = context.deadline;
+        let run = if now >= deadline {
+            entry.counters.expired.add_one();
+            Err(deadline_passed())
+        } else {
+            Run::begin(entry, context).ok_or_else(internal)
+        };
+        Self { run, deadline, config, place, phase: Phase::Running, poll_began: Some(now), timer: None }
     }
-    let Some(mut run) = Run::begin(entry, context) else { return Err(internal()) };
-    let mut next_poll_began = Some(start);
-    let mut timer = pin!(None::<Sleep>);
-    let mut phase = Phase::Running;
-    poll_fn(|task| {
-        let began = next_poll_began.take().unwrap_or_else(Instant::now);
-        let outcome = run.poll(task);
-        let now = Instant::now();
-        let took = now.saturating_duration_since(began);
-        if took >= config.slow_poll && place == Place::Worker {
-            entry.slow_poll(run.request_id, took, now);
-        }
-        if let Poll::Ready(reply) = outcome {
-            return Poll::Ready(run.conclude(reply, now >= deadline));
-        }
-        if timer.is_none() && !matches!(phase, Phase::Detached) {
-            timer.set(Some(sleep_until(deadline)));
-        }
-        while let Some(sleep) = timer.as_mut().as_pin_mut() {
-            task::ready!(sleep.poll(task));
-            match phase {
-                Phase::Running if entry.marks().detached => {
+
+    /// Waits for the deadline, and then for the end of the grace; ready when the handler has to be given up.
+    fn poll_timer(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        let (Ok(run), false) = (&self.run, matches!(self.phase, Phase::Detached)) else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(self.deadline)));
+        loop {
+            task::ready!(timer.as_mut().poll(task));
+            match self.phase {
+                Phase::Running if run.entry.marks().detached => {
                     run.cancel();
-                    timer.set(None);
-                    phase = Phase::Detached;
+                    self.phase = Phase::Detached;
+                    self.timer = None;
+                    return Poll::Pending;
                 }
                 Phase::Running => {
                     run.cancel();
-                    timer.set(Some(sleep_until(deadline + config.grace)));
-                    phase = Phase::Grace;
+                    timer.as_mut().reset(self.deadline + self.config.grace);
+                    self.phase = Phase::Grace;
                 }
-                Phase::Grace | Phase::Detached => return Poll::Ready(run.give_up()),
+                Phase::Grace | Phase::Detached => return Poll::Ready(()),
             }
         }
-        Poll::Pending
-    })
-    .await
+    }
+}
+
+impl Future for Supervised {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, task: &mut task::Context<'_>) -> Poll<Ended> {
+        let this = self.get_mut();
+        let began = this.poll_began.take().unwrap_or_else(Instant::now);
+        let run = match &mut this.run {
+            Ok(run) => run,
+            Err(error) => return Poll::Ready(Ended { result: Err(error.clone()), at: began }),
+        };
+        let outcome = run.poll(task);
+        let now = Instant::now();
+        let took = now.saturating_duration_since(began);
+        if took >= this.config.slow_poll && this.place == Place::Worker {
+            run.entry.slow_poll(run.request_id, took, now);
+        }
+        if let Poll::Ready(reply) = outcome {
+            return Poll::Ready(Ended { result: run.conclude(reply, now >= this.deadline), at: now });
+        }
+        task::ready!(this.poll_timer(task));
+        let result = this.run.as_mut().map_or_else(|error| Err(error.clone()), Run::give_up);
+        Poll::Ready(Ended { result, at: Instant::now() })
+    }
 }
 
 /// A handler that has been called.
-struct Run<'a> {
-    entry: &'a Entry,
+struct Run {
+    entry: Arc<Entry>,
     request_id: u64,
     kind: Kind,
-    work: Option<BoxFuture<'a, Reply>>,
+    work: Option<BoxFuture<'static, Reply>>,
     cancellation: Option<CancellationToken>,
 }
 
-impl<'a> Run<'a> {
+impl Run {
     /// Takes the arguments and calls the handler, within its hooks when it has some. None: it panicked.
-    fn begin(entry: &'a Entry, mut context: Context) -> Option<Self> {
+    fn begin(entry: Arc<Entry>, mut context: Context) -> Option<Self> {
         let (request_id, kind) = (context.request_id, context.kind);
         if !entry.hooks().is_empty() {
             // Hooks may ask for the token at any time, and they hold the context then.
             let cancellation = Some(context.cancellation().clone());
-            return Some(Self {
-                entry,
-                request_id,
-                kind,
-                work: Some(Box::pin(with_hooks(entry, context))),
-                cancellation,
-            });
+            let work = Box::pin(with_hooks(Arc::clone(&entry), context));
+            return Some(Self { entry, request_id, kind, work: Some(work), cancellation });
         }
-        let called = isolated(entry, request_id, || entry.call(&mut context))?;
+        let called = isolated(&entry, request_id, || entry.call(&mut context))?;
         let work = called.unwrap_or_else(|error| Box::pin(ready(Err(error))));
         let cancellation = context.requested_cancellation().cloned();
         Some(Self { entry, request_id, kind, work: Some(work), cancellation })
@@ -124,7 +158,7 @@ impl<'a> Run<'a> {
     /// Polls the work; ready with nothing when it panicked.
     fn poll(&mut self, task: &mut task::Context<'_>) -> Poll<Option<Reply>> {
         let Some(work) = self.work.as_mut() else { return Poll::Ready(None) };
-        let reply = match isolated(self.entry, self.request_id, || work.as_mut().poll(task)) {
+        let reply = match isolated(&self.entry, self.request_id, || work.as_mut().poll(task)) {
             Some(Poll::Pending) => return Poll::Pending,
             Some(Poll::Ready(reply)) => Some(reply),
             None => None,
@@ -175,20 +209,20 @@ impl<'a> Run<'a> {
     /// Destructors in the handler are user code as well.
     fn discard(&mut self) {
         if let Some(work) = self.work.take() {
-            let _ = isolated(self.entry, self.request_id, || drop(work));
+            let _ = isolated(&self.entry, self.request_id, || drop(work));
         }
     }
 }
 
-impl Drop for Run<'_> {
+impl Drop for Run {
     fn drop(&mut self) {
         self.discard();
     }
 }
 
 /// The handler between its hooks; after-hooks see refused messages too.
-async fn with_hooks(entry: &Entry, mut context: Context) -> Reply {
-    let mut result = refusable(entry, &mut context).await;
+async fn with_hooks(entry: Arc<Entry>, mut context: Context) -> Reply {
+    let mut result = refusable(&entry, &mut context).await;
     entry.hooks().run_after(&context, &mut result).await;
     result.map(Some)
 }

@@ -2,6 +2,9 @@
 
 use std::collections::VecDeque;
 
+/// Room that is made at once when a job has to wait: it seldom waits alone.
+const BURST: usize = 8;
+
 /// Jobs that wait behind the one that runs.
 ///
 /// The first job of a lane never enters the deque: it goes straight to the one that runs the lane. So a session with one
@@ -21,6 +24,9 @@ impl<J> Queue<J> {
     /// Takes a job, or gives it back to the caller, who runs the lane from now on, beginning with that job.
     pub(super) fn push(&mut self, job: J) -> Option<J> {
         if self.running {
+            if self.waiting.capacity() == 0 {
+                self.waiting.reserve(BURST);
+            }
             self.waiting.push_back(job);
             None
         } else {

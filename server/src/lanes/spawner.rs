@@ -5,6 +5,7 @@ use std::{
     task::Poll,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
@@ -50,12 +51,14 @@ impl Spawner {
         self.tracker.spawn_on(task, &self.handle)
     }
 
-    /// Begins a task within the caller's, so that it has begun before what the caller does next; what is left of it then
-    /// is started as a task of its own.
-    pub(crate) async fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut task = Box::pin(task);
-        if poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_pending())).await {
-            self.spawn(task);
-        }
+    /// Begins a task within the one that polls this, so that it has begun before what that does next; what is left of it
+    /// then is started as a task of its own.
+    pub(crate) fn begin(&self, task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+        let (spawner, mut task) = (self.clone(), Box::pin(task));
+        Box::pin(async move {
+            if poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_pending())).await {
+                spawner.spawn(task);
+            }
+        })
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use prost::{Message, length_delimiter_len};
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tonic::service::Routes;
 
 pub use super::proto::link::{Batch, Frame, Request, Response, Session, frame, response};
@@ -47,7 +48,7 @@ fn identity(name: &str) -> Arc<Identity> {
 struct Echo;
 
 impl Requests for Echo {
-    fn request(&self, link: &Arc<Link>, request: Request) {
+    fn request(&self, link: &Arc<Link>, request: Request, _: Instant) {
         link.send(Response::body(request.id, request.body).into());
     }
     fn cancel(&self, _: &Arc<Link>, _: u64) {}

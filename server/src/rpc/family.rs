@@ -4,6 +4,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{Link, proto};
 use crate::topology::{ServerId, ServerType};
 
@@ -39,8 +41,8 @@ impl fmt::Debug for Families {
 
 /// Work that comes over accepted links.
 pub(crate) trait Requests: Send + Sync + 'static {
-    /// Work; it is answered with exactly one `Response` of its id on the same link.
-    fn request(&self, link: &Arc<Link>, request: proto::Request);
+    /// Work that came in at about `now`; it is answered with exactly one `Response` of its id on the same link.
+    fn request(&self, link: &Arc<Link>, request: proto::Request, now: Instant);
     /// The answer to a request is no longer wanted; it is answered all the same.
     fn cancel(&self, link: &Arc<Link>, id: u64);
     /// A session of the opener has ended.

@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use futures_util::future::{Either, select};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::Streaming;
 
 use super::{
@@ -15,11 +15,15 @@ use super::{
 /// Hands over the frames of one batch, in their order. Never waits.
 pub(super) fn deliver(link: &Arc<Link>, families: &Families, batch: Vec<proto::Frame>) {
     link.common().counts.received(batch.len());
+    // All frames of a batch came in at once: one reading of the clock is enough, and responses need none.
+    let mut now = None;
     for frame in batch {
         let Some(kind) = frame.kind else { continue };
         match (kind, link.is_opened()) {
             (Kind::Response(response), _) => link.answer(response),
-            (Kind::Request(request), false) => families.requests.request(link, request),
+            (Kind::Request(request), false) => {
+                families.requests.request(link, request, *now.get_or_insert_with(Instant::now));
+            }
             (Kind::Cancel(cancel), false) => families.requests.cancel(link, cancel.id),
             (Kind::Closed(closed), false) => families.requests.closed(link, closed),
             (Kind::Push(push), true) => families.sessions.push(link, push),

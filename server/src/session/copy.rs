@@ -14,7 +14,7 @@ use super::entity::Entity;
 use super::id::SessionId;
 use super::record::Record;
 use super::representation::Representation;
-use crate::wire::{Error, Text, codes};
+use crate::wire::{Error, Serializer, Text, codes};
 
 /// A lane's copy of a session, shared by the handlers that run in the lane.
 ///
@@ -23,6 +23,8 @@ use crate::wire::{Error, Text, codes};
 pub struct Copy {
     id: SessionId,
     entity: Arc<dyn Entity>,
+    /// Of the server: how its handlers' pushes are written.
+    serializer: Arc<Serializer>,
     state: Mutex<State>,
 }
 
@@ -54,11 +56,11 @@ pub struct Reading {
 }
 
 impl Copy {
-    /// A copy of the session behind `entity`.
-    pub fn new(base: Representation, entity: Arc<dyn Entity>) -> Arc<Self> {
+    /// A copy of the session behind `entity`, on a server with this serializer.
+    pub fn new(base: Representation, entity: Arc<dyn Entity>, serializer: Arc<Serializer>) -> Arc<Self> {
         let id = base.id;
         let state = State { base, bound: None, saved: Vec::new(), parsed: None };
-        Arc::new(Self { id, entity, state: Mutex::new(state) })
+        Arc::new(Self { id, entity, serializer, state: Mutex::new(state) })
     }
 
     /// The session.
@@ -69,6 +71,11 @@ impl Copy {
     /// The session's other end.
     pub const fn entity(&self) -> &Arc<dyn Entity> {
         &self.entity
+    }
+
+    /// How pushes are written.
+    pub fn serializer(&self) -> &Serializer {
+        &self.serializer
     }
 
     /// The user the session is bound to.

@@ -16,7 +16,7 @@ use super::id::SessionId;
 use super::reason::{CloseReason, KickReason};
 use super::record::{unreadable, unwritable};
 use super::staged::Staged;
-use crate::wire::{Error, Handshake, Serializer, Text, codes};
+use crate::wire::{Error, Handshake, Text, codes};
 
 /// How often [`Session::update`] tries before it gives a conflict back. Each conflict means that another writer got
 /// through, so so many in a row mean a value that is changed too often to live in a session.
@@ -42,17 +42,15 @@ pub const UPDATE_TRIES: usize = 8;
 /// ```
 pub struct Session {
     copy: Arc<Copy>,
-    serializer: Arc<Serializer>,
     deadline: Instant,
     /// Made when first needed: most handlers of most games only look at the id.
     staged: OnceLock<Arc<Mutex<Staged>>>,
 }
 
 impl Session {
-    /// A handle for one request: on the lane's copy, with the serializer of the server, and with the request's deadline,
-    /// until which a push waits for room.
-    pub const fn new(copy: Arc<Copy>, serializer: Arc<Serializer>, deadline: Instant) -> Self {
-        Self { copy, serializer, deadline, staged: OnceLock::new() }
+    /// A handle for one request: on the lane's copy, with the request's deadline, until which a push waits for room.
+    pub const fn new(copy: Arc<Copy>, deadline: Instant) -> Self {
+        Self { copy, deadline, staged: OnceLock::new() }
     }
 
     /// The same session, whose pushes wait until another time: for work that goes on when the request is answered.
@@ -163,7 +161,7 @@ impl Session {
     pub async fn update<R>(&self, mut change: impl FnMut(&Self) -> Result<R, Error>) -> Result<R, SaveError> {
         let mut tries = 1;
         loop {
-            let attempt = Self::new(Arc::clone(&self.copy), Arc::clone(&self.serializer), self.deadline);
+            let attempt = Self::new(Arc::clone(&self.copy), self.deadline);
             let result = change(&attempt)?;
             match attempt.save().await {
                 Ok(()) => return Ok(result),
@@ -192,7 +190,7 @@ impl Session {
     /// [`PushError::Full`] when there was none. On a protobuf server [`PushError::Encode`]: use
     /// [`Session::push_payload`].
     pub async fn push<T: Serialize + ?Sized>(&self, route: &str, value: &T) -> Result<(), PushError> {
-        let body = self.serializer.encode(value).map_err(|error| PushError::Encode(error.into()))?;
+        let body = self.copy.serializer().encode(value).map_err(|error| PushError::Encode(error.into()))?;
         self.push_bytes(route, body).await
     }
 
@@ -202,7 +200,7 @@ impl Session {
     ///
     /// As [`Session::push`].
     pub async fn push_payload<T: Serialize + prost::Message>(&self, route: &str, value: &T) -> Result<(), PushError> {
-        let body = self.serializer.encode_payload(value).map_err(|error| PushError::Encode(error.into()))?;
+        let body = self.copy.serializer().encode_payload(value).map_err(|error| PushError::Encode(error.into()))?;
         self.push_bytes(route, body).await
     }
 
@@ -275,7 +273,6 @@ impl Clone for Session {
     fn clone(&self) -> Self {
         Self {
             copy: Arc::clone(&self.copy),
-            serializer: Arc::clone(&self.serializer),
             deadline: self.deadline,
             staged: OnceLock::from(Arc::clone(self.staged())),
         }

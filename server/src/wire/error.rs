@@ -49,7 +49,8 @@ type Source = dyn std::error::Error + Send + Sync;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Error {
-    details: Details,
+    /// On the heap: a result that is no error is small then, and those are what is passed on for each message.
+    details: Box<Details>,
 }
 
 /// All of an [`Error`], and its source as others see it.
@@ -71,7 +72,7 @@ impl Error {
         if code.is_empty() {
             code = Cow::Borrowed(codes::UNKNOWN);
         }
-        Self { details: Details { code, message: message.into(), metadata: BTreeMap::new(), source: None } }
+        Self { details: Box::new(Details { code, message: message.into(), metadata: BTreeMap::new(), source: None }) }
     }
 
     /// Adds a value that the client may read.
@@ -129,9 +130,9 @@ impl Error {
         };
         let mut next = error.source();
         while let Some(cause) = next {
-            let details = cause.downcast_ref::<Self>().map(|found| &found.details);
+            let details = cause.downcast_ref::<Self>().map(|found| &*found.details);
             if let Some(found) = details.or_else(|| cause.downcast_ref()).cloned() {
-                return Ok(Self { details: found }.caused_by(error));
+                return Ok(Self { details: Box::new(found) }.caused_by(error));
             }
             next = cause.source();
         }
@@ -177,8 +178,9 @@ impl Error {
 
     /// An error that another server sent.
     pub fn from_parts(code: String, message: String, metadata: BTreeMap<String, String>) -> Self {
-        let Self { details } = Self::new(code, message);
-        Self { details: Details { metadata, ..details } }
+        let mut error = Self::new(code, message);
+        error.details.metadata = metadata;
+        error
     }
 }
 
@@ -217,7 +219,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.details)
+        Some(&*self.details)
     }
 }
 

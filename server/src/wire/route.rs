@@ -28,30 +28,26 @@ pub enum RouteError {
 impl<'a> Route<'a> {
     /// Parses a route. A blank part is reported before a wrong number of parts.
     pub fn parse(route: &'a str) -> Result<Self, RouteError> {
-        let mut parts = route.split('.');
-        let first = field(&mut parts)?.ok_or(RouteError::EmptyField)?;
-        let Some(second) = field(&mut parts)? else { return Err(RouteError::Invalid) };
-        let Some(third) = field(&mut parts)? else {
-            return Ok(Self { server_type: None, service: first, method: second, tail: route });
+        let mut dots = route.bytes().enumerate().filter_map(|(at, byte)| (byte == b'.').then_some(at));
+        // Where the service begins, and the dot before the method.
+        let (start, dot) = match (dots.next(), dots.next(), dots.next()) {
+            (Some(dot), None, _) => (0, dot),
+            (Some(first), Some(dot), None) => (first + 1, dot),
+            _ if route.split('.').any(is_blank) => return Err(RouteError::EmptyField),
+            _ => return Err(RouteError::Invalid),
         };
-        if field(&mut parts)?.is_some() {
-            while field(&mut parts)?.is_some() {}
-            return Err(RouteError::Invalid);
+        let server_type = start.checked_sub(1).and_then(|end| route.get(..end));
+        let parts = route.get(start..).zip(route.get(start..dot)).zip(route.get(dot + 1..));
+        let ((tail, service), method) = parts.ok_or(RouteError::Invalid)?;
+        if is_blank(service) || is_blank(method) || server_type.is_some_and(is_blank) {
+            return Err(RouteError::EmptyField);
         }
-        let tail = route.get(first.len() + 1..).ok_or(RouteError::Invalid)?;
-        Ok(Self { server_type: Some(first), service: second, method: third, tail })
+        Ok(Self { server_type, service, method, tail })
     }
 
     /// The part that the registry of handlers knows: `service.method`.
     pub const fn service_method(&self) -> &'a str {
         self.tail
-    }
-}
-
-fn field<'a>(parts: &mut std::str::Split<'a, char>) -> Result<Option<&'a str>, RouteError> {
-    match parts.next() {
-        Some(part) if is_blank(part) => Err(RouteError::EmptyField),
-        part => Ok(part),
     }
 }
 

@@ -157,7 +157,7 @@ impl PitayaService {
         let handlers = parts.handlers.clone();
         let call = spawner.spawn(async move {
             let _admitted = admitted;
-            execute(entry, context, &handlers).await
+            execute(entry, context, &handlers, Instant::now()).await.result
         });
         call.await.unwrap_or_else(|_| Err(interrupted()))
     }

@@ -63,7 +63,7 @@ impl Sender {
             router: &self.near.router,
             record: &self.record,
             caller: &caller,
-            now: Instant::now(),
+            now: Some(Instant::now()),
             visited: &mut self.visited,
             failed: SmallVec::new(),
         };

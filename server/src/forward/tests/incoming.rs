@@ -234,7 +234,7 @@ async fn lanes_count_for_their_worker_from_when_they_are_handed_over() {
     for batch in 0..4 {
         for number in 0..HANDOVER_MARGIN {
             let session = 256 * i64::try_from(1 + batch * HANDOVER_MARGIN + number).unwrap();
-            back.incoming.request(&link, request(session, "wait", "x"));
+            back.incoming.request(&link, request(session, "wait", "x"), Instant::now());
         }
         back.incoming.batch_done(&link);
     }

@@ -159,8 +159,8 @@ fn a_handler_that_is_ready_at_once_needs_no_timer() {
     let runtime = Runtime::new(Config::default(), blocking_runtime.handle().clone());
     let registry = registry(Service::new().request("echo", async |body: Bytes| body));
     let entry = registry.lookup("test.echo").unwrap().clone();
-    let answer = execute(entry, context(Kind::Request, "echo", b"woow"), &runtime).now_or_never();
-    assert_eq!(answer.unwrap().as_deref(), Ok(&b"woow"[..]));
+    let answer = execute(entry, context(Kind::Request, "echo", b"woow"), &runtime, Instant::now()).now_or_never();
+    assert_eq!(answer.unwrap().result.as_deref(), Ok(&b"woow"[..]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,13 +270,15 @@ async fn a_blocking_handler_waits_for_a_thread_no_longer_than_its_deadline() {
     let entry = registry.lookup("test.compute").unwrap();
     let (answered, answer) = oneshot::channel();
     let first = async {
-        let _ = answered.send(execute(entry.clone(), context(Kind::Request, "compute", b""), &runtime).await);
+        let _ = answered.send(
+            execute(entry.clone(), context(Kind::Request, "compute", b""), &runtime, Instant::now()).await.result,
+        );
     };
     let second = async {
         has_started.recv().await.unwrap();
         let mut late = context(Kind::Request, "compute", b"");
         late.deadline = Instant::now() + Duration::from_millis(20);
-        let result = execute(entry.clone(), late, &runtime).await;
+        let result = execute(entry.clone(), late, &runtime, Instant::now()).await.result;
         release.send(()).unwrap();
         result
     };
@@ -295,6 +297,6 @@ async fn a_blocking_handler_that_waits_is_dropped_after_its_grace() {
     let mut context = context(Kind::Request, "stuck", b"");
     context.deadline = Instant::now() + Duration::from_millis(5);
     let entry = registry.lookup("test.stuck").unwrap().clone();
-    assert_eq!(failed(execute(entry, context, &runtime).await).0, codes::DEADLINE);
+    assert_eq!(failed(execute(entry, context, &runtime, Instant::now()).await.result).0, codes::DEADLINE);
     assert_eq!(registry.counts().dropped, 1);
 }

@@ -49,7 +49,7 @@ fn context(kind: Kind, method: &str, body: &'static [u8]) -> Context {
 /// Runs `test.<method>` of the registry as dispatch does.
 async fn call(registry: &Registry, context: Context) -> Result<Bytes, Error> {
     let entry = registry.find(context.kind, "connector", context.service_method())?;
-    execute(Arc::clone(entry), context, &runtime()).await
+    execute(Arc::clone(entry), context, &runtime(), Instant::now()).await.result
 }
 
 async fn request(registry: &Registry, method: &str, body: &'static [u8]) -> Result<Bytes, Error> {

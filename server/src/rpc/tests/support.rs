@@ -223,7 +223,7 @@ impl Stub {
 }
 
 impl Requests for Stub {
-    fn request(&self, link: &Arc<Link>, request: proto::Request) {
+    fn request(&self, link: &Arc<Link>, request: proto::Request, _: tokio::time::Instant) {
         let id = request.id;
         self.note(Seen::Request(request.body.clone()));
         match &*request.route {

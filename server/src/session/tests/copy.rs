@@ -7,7 +7,7 @@ fn representation(version: u64, uid: &'static str, data: &Value) -> Representati
 }
 
 fn copy(version: u64, data: &Value) -> Arc<Copy> {
-    Copy::new(representation(version, "", data), Arc::new(LocalEnd::new(record())))
+    Copy::new(representation(version, "", data), Arc::new(LocalEnd::new(record())), Arc::default())
 }
 
 fn shows(copy: &Copy, key: &str) -> (Option<Value>, u64) {
@@ -77,6 +77,7 @@ fn data_that_is_no_object_is_an_error_of_reading_only() {
     let copy = Copy::new(
         Representation { data: Bytes::from_static(b"[1]"), ..representation(1, "ada", &json!({})) },
         Arc::new(LocalEnd::new(record())),
+        Arc::default(),
     );
     assert_eq!(copy.uid(), Some(Text::from("ada")));
     assert_eq!(copy.read("a").unwrap_err().code(), "PIT-500");
@@ -89,7 +90,7 @@ fn a_detached_copy_lets_the_frame_go() {
     let frame = Bytes::from(format!("ada{}", json!({"a": [1, 2]})));
     let uid = Text::try_from(frame.slice(0..3)).unwrap();
     let base = Representation { id: id(256), uid, data: frame.slice(3..), version: 1 };
-    let copy = Copy::new(base, Arc::new(LocalEnd::new(record())));
+    let copy = Copy::new(base, Arc::new(LocalEnd::new(record())), Arc::default());
     assert_eq!(shows(&copy, "a").0, Some(json!([1, 2])));
     assert!(!frame.is_unique());
     copy.detach();

@@ -197,8 +197,9 @@ async fn a_push_waits_for_room_until_the_deadline() {
 
 #[tokio::test]
 async fn pushing_says_when_it_cannot() {
-    let (record, end, copy, session) = world();
-    let protobuf = Session::new(Arc::clone(&copy), Arc::new(Serializer::Protobuf), Instant::now());
+    let (record, end, _, session) = world();
+    let copy = Copy::new(record.representation(), end.clone(), Arc::new(Serializer::Protobuf));
+    let protobuf = Session::new(copy, Instant::now());
     assert!(matches!(protobuf.push("route", &json!({})).await, Err(PushError::Encode(_))));
     protobuf.push_bytes("route", Bytes::from_static(&[8, 1])).await.unwrap();
     assert_eq!(end.pushes.lock().len(), 1);

@@ -136,13 +136,13 @@ fn world() -> (Arc<Record>, Arc<LocalEnd>, Arc<Copy>, Session) {
 fn with_end(end: LocalEnd) -> (Arc<Record>, Arc<LocalEnd>, Arc<Copy>, Session) {
     let end = Arc::new(end);
     let record = Arc::clone(&end.record);
-    let copy = Copy::new(record.representation(), end.clone());
+    let copy = Copy::new(record.representation(), end.clone(), Arc::default());
     let session = handle(&copy);
     (record, end, copy, session)
 }
 
 fn handle(copy: &Arc<Copy>) -> Session {
-    Session::new(Arc::clone(copy), Arc::new(Serializer::Json), Instant::now() + Duration::from_secs(10))
+    Session::new(Arc::clone(copy), Instant::now() + Duration::from_secs(10))
 }
 
 fn data(record: &Record) -> Value {

@@ -35,7 +35,7 @@ proptest! {
         let record = record();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let end: Arc<dyn Entity> = Arc::new(LocalEnd::new(Arc::clone(&record)));
-        let copies: Vec<_> = (0..COPIES).map(|_| Copy::new(record.representation(), Arc::clone(&end))).collect();
+        let copies: Vec<_> = (0..COPIES).map(|_| Copy::new(record.representation(), Arc::clone(&end), Arc::default())).collect();
         let mut model: BTreeMap<String, u8> = BTreeMap::new();
         let mut under_way: Vec<Vec<Representation>> = vec![Vec::new(); COPIES];
         for step in steps {

@@ -44,7 +44,7 @@ impl Caller for Listener {
 struct Nothing;
 
 impl Requests for Nothing {
-    fn request(&self, _: &Arc<Link>, _: proto::Request) {}
+    fn request(&self, _: &Arc<Link>, _: proto::Request, _: tokio::time::Instant) {}
     fn cancel(&self, _: &Arc<Link>, _: u64) {}
     fn closed(&self, _: &Arc<Link>, _: proto::Closed) {}
     fn batch_done(&self, _: &Arc<Link>) {}
