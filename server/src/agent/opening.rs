@@ -57,7 +57,7 @@ pub(super) async fn begin<T: Transport>(
     let mut arrival = worker.counts().arrival();
     let deadline = Instant::now() + worker.settings().config.handshake_timeout;
     let handshake = timeout_at(deadline, converse(&worker, open, &peer));
-    let result = match worker.closing().run_until_cancelled(handshake).await {
+    let result = match worker.turning_away().run_until_cancelled(handshake).await {
         Some(Ok(result)) => result,
         Some(Err(_)) => Err(CloseReason::HandshakeTimeout.into()),
         None => Err(CloseReason::Draining.into()),

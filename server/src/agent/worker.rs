@@ -31,8 +31,10 @@ pub(crate) struct Worker {
     connections: Mutex<Slab<Weak<Connection>>>,
     /// When the server will close what is left, once it drains.
     drain_deadline: Mutex<Option<Instant>>,
-    /// Connections that come now are closed at once, those before their Ack as well.
+    /// Connections that come now are closed at once.
     closing: CancellationToken,
+    /// Connections before their Ack are closed, those that come now as well. Cancelled with `closing`.
+    turning_away: CancellationToken,
 }
 
 impl Worker {
@@ -42,6 +44,7 @@ impl Worker {
         pool: Arc<Pool>,
         ids: SessionIds,
     ) -> Arc<Self> {
+        let closing = CancellationToken::new();
         Arc::new(Self {
             settings,
             conversations,
@@ -52,7 +55,8 @@ impl Worker {
             counts: Counts::default(),
             connections: Mutex::default(),
             drain_deadline: Mutex::default(),
-            closing: CancellationToken::new(),
+            turning_away: closing.child_token(),
+            closing,
         })
     }
 
@@ -69,6 +73,12 @@ impl Worker {
         for connection in self.live() {
             connection.announce_drain(seconds);
         }
+    }
+
+    /// Close the connections that have not completed their handshake, and those that still come: they are no sessions yet
+    /// that a drain would wait for.
+    pub(crate) fn turn_away(&self) {
+        self.turning_away.cancel();
     }
 
     /// Close every connection, evenly over `spread`, so that they do not all come back somewhere at the same moment. No
@@ -114,9 +124,9 @@ impl Worker {
         &self.buffers
     }
 
-    /// Cancelled when connections that come now are closed at once.
-    pub(super) fn closing(&self) -> &CancellationToken {
-        &self.closing
+    /// Cancelled when connections before their Ack are closed.
+    pub(super) fn turning_away(&self) -> &CancellationToken {
+        &self.turning_away
     }
 
     /// List a connection, and tell it what it missed. Returns its key in the list.

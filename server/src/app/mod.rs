@@ -13,6 +13,8 @@ mod signals;
 mod sockets;
 mod status;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 pub use admin::Phase;

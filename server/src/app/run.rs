@@ -9,18 +9,37 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::admin::Phase;
 use super::application::Application;
 use super::config::Settings;
-use super::server::{Server, Stops, worker_count};
+use super::server::{Server, worker_count};
 use super::signals::{StopRequests, StopStage};
 use super::workers::{Background, Workers};
 
 /// How long tasks may take to end when everything has been closed.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
-/// Be a server until it is asked to stop.
+/// Be a server until it is asked to stop, by a signal or as the settings say.
 pub(crate) fn run(settings: Settings, application: Application) -> anyhow::Result<()> {
     let background = Background::start()?;
+    let stop = StopRequests::default();
+    let signals = {
+        let _entered = background.spawner().handle().enter();
+        stop.follow_signals().context("signals cannot be received")?
+    };
+    background.spawner().spawn(signals);
+    if settings.stop_with_stdin {
+        stop.follow_stdin()?;
+    }
+    run_until(settings, application, background, &stop)
+}
+
+/// Be a server until `stop`.
+pub(super) fn run_until(
+    settings: Settings,
+    application: Application,
+    background: Background,
+    stop: &StopRequests,
+) -> anyhow::Result<()> {
     let workers = Workers::start(worker_count(&settings))?;
-    let result = background.block_on(live(settings, application, &background, &workers));
+    let result = background.block_on(live(settings, application, &background, &workers, stop));
     let stuck = background.block_on(workers.stop(GRACE));
     for worker in stuck {
         tracing::warn!(worker, "a worker did not stop");
@@ -34,15 +53,10 @@ async fn live(
     application: Application,
     background: &Background,
     workers: &Workers,
+    stop: &StopRequests,
 ) -> anyhow::Result<()> {
-    let stop = StopRequests::default();
-    background.spawner().spawn(stop.follow_signals().context("signals cannot be received")?);
-    if settings.stop_with_stdin {
-        stop.follow_stdin()?;
-    }
     let (server, mut sockets) = Server::build(settings, application, workers, background, stop.clone())?;
-    let stops = Stops::default();
-    let running = server.open(&mut sockets, background.spawner(), workers.ticks(), &stops)?;
+    let running = server.open(&mut sockets, background.spawner(), workers.ticks())?;
     server.enter(Phase::Serving, &running, &mut sockets.observers);
     tracing::info!(
         server_type = %running.server_type,
@@ -59,22 +73,24 @@ async fn live(
     let drained = tokio::select! {
         biased;
         _ = stages.wait_for(|stage| *stage > StopStage::Drain) => false,
-        drained = drain(&server, &stops) => drained,
+        drained = drain(&server) => drained,
     };
     tracing::info!(drained, "closing");
-    close(&server, &stops).await;
+    close(&server).await;
     server.enter(Phase::Closing, &running, &mut sockets.observers);
-    stops.links.cancel();
-    stops.admin.cancel();
+    server.stops.links.cancel();
+    server.stops.admin.cancel();
     for node in &server.nodes {
         node.links.close();
+    }
+    for node in &server.nodes {
         node.links.closed().await;
     }
     Ok(())
 }
 
 /// Lets sessions and work end by themselves; true when they did before the deadline.
-async fn drain(server: &Arc<Server>, stops: &Stops) -> bool {
+async fn drain(server: &Arc<Server>) -> bool {
     let config = &server.settings.drain;
     let deadline = Instant::now() + config.linger + config.deadline;
     for node in &server.nodes {
@@ -84,9 +100,10 @@ async fn drain(server: &Arc<Server>, stops: &Stops) -> bool {
         // Load balancers learn late that this server is going.
         sleep(config.linger).await;
     }
-    stops.acceptors.cancel();
+    server.stop_accepting();
     for node in &server.nodes {
         node.agents.drain(deadline);
+        node.agents.turn_away();
     }
     let spread = config.spread();
     if timeout_at(deadline - spread, ended(server)).await.is_ok() {
@@ -128,8 +145,8 @@ async fn ended(server: &Server) {
 }
 
 /// Closes what is left, at once.
-async fn close(server: &Server, stops: &Stops) {
-    stops.acceptors.cancel();
+async fn close(server: &Server) {
+    server.stop_accepting();
     for node in &server.nodes {
         node.agents.close_all(Duration::ZERO).await;
     }

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use rand::Rng as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::admin::{Admin, Phase};
 use super::application::{Application, Observer, Running};
@@ -39,9 +40,12 @@ pub(super) struct Server {
     pub(super) shared: Shared,
     pub(super) started: Instant,
     pub(super) stop: StopRequests,
+    pub(super) stops: Stops,
     /// Tasks of all workers and of the connections.
     pub(super) spawners: Vec<Spawner>,
     pub(super) connections: Vec<Spawner>,
+    /// The accept loops, each of which has its listener; closed when they are told to end.
+    pub(super) accepting: TaskTracker,
     phase: AtomicU8,
     /// It was told to drain by hand, not because it is being deleted: nobody else takes it out of service.
     pub(super) withdrawn: AtomicBool,
@@ -142,16 +146,24 @@ impl Server {
             nodes: nodes.collect(),
             spawners: workers.spawners().cloned().collect(),
             connections: workers.spawners().map(own).collect(),
+            accepting: TaskTracker::new(),
             identity,
             frontend,
             shared,
             settings,
             started: Instant::now(),
             stop,
+            stops: Stops::default(),
             phase: AtomicU8::new(Phase::Starting as u8),
             withdrawn: AtomicBool::new(false),
         };
         Ok((Arc::new(server), Sockets { acceptors: listening, links, admin, observers, _watch: watch }))
+    }
+
+    /// Lets no more clients in.
+    pub(super) fn stop_accepting(&self) {
+        self.stops.acceptors.cancel();
+        self.accepting.close();
     }
 
     /// Where in its life the server is.
@@ -176,7 +188,6 @@ impl Server {
         sockets: &mut Sockets,
         background: &Spawner,
         ticks: &Ticks,
-        stops: &Stops,
     ) -> anyhow::Result<Running> {
         let mut running = Running {
             id: self.identity.server_id.clone(),
@@ -187,10 +198,10 @@ impl Server {
         };
         if let Some(admin) = sockets.admin.take() {
             running.admin = Some(admin.address());
-            background.spawn(admin.serve(self.clone(), ticks.clone(), stops.admin.clone()));
+            background.spawn(admin.serve(self.clone(), ticks.clone(), self.stops.admin.clone()));
         }
         if let Some(listener) = sockets.links.take() {
-            running.link = Some(self.open_links(listener, background, stops)?);
+            running.link = Some(self.open_links(listener, background)?);
         }
         let acceptors = std::mem::take(&mut sockets.acceptors);
         let admission = Admission::new(&self.settings.acceptor, acceptors.len());
@@ -203,31 +214,25 @@ impl Server {
         // On the workers: a connection that stays there needs no wake of another thread.
         for (acceptor, spawner) in acceptors.into_iter().zip(self.spawners.iter().cycle()) {
             running.acceptors.push((acceptor.name.clone(), acceptor.address.clone()));
-            spawner.spawn(acceptor.run(admission.clone(), dealer.clone(), stops.acceptors.clone()));
+            let run = acceptor.run(admission.clone(), dealer.clone(), self.stops.acceptors.clone());
+            spawner.spawn(self.accepting.track_future(run));
         }
         Ok(running)
     }
 
-    fn open_links(
-        &self,
-        listener: std::net::TcpListener,
-        background: &Spawner,
-        stops: &Stops,
-    ) -> anyhow::Result<SocketAddr> {
+    fn open_links(&self, listener: std::net::TcpListener, background: &Spawner) -> anyhow::Result<SocketAddr> {
+        let stop = &self.stops.links;
         let mut workers = Vec::new();
         for (node, spawner) in self.nodes.iter().zip(&self.spawners) {
             let (sender, receiver) = mpsc::channel(LINKS_ON_THE_WAY);
             workers.push(sender);
-            let (links, calls, stop) = (node.links.clone(), node.calls.clone(), stops.links.clone());
-            spawner.spawn(async move {
-                rpc::serve(receiver, links, calls, stop.cancelled_owned()).await;
-            });
-            let (router, stop) = (node.router.clone(), stops.links.clone());
+            spawner.spawn(rpc::serve(receiver, node.links.clone(), node.calls.clone(), stop.clone().cancelled_owned()));
+            let (router, stop) = (node.router.clone(), stop.clone());
             spawner.spawn(async move { stop.run_until_cancelled(router.follow()).await });
         }
         let listener = LinkListener::new(listener, workers)?;
         let address = listener.address()?;
-        background.spawn(listener.run(stops.links.clone()));
+        background.spawn(listener.run(stop.clone()));
         Ok(address)
     }
 }

@@ -34,9 +34,12 @@ impl StatusSource for Server {
 
     fn readiness(&self) -> Result<(), String> {
         match self.phase() {
-            Phase::Draining if self.withdrawn.load(Ordering::Relaxed) => Err("draining".to_owned()),
+            Phase::Serving | Phase::Draining if self.withdrawn.load(Ordering::Relaxed) => Err("draining".to_owned()),
             // A server that is being deleted stays ready until its listeners close: in a cluster a failing probe would
             // end that it still serves.
+            Phase::Draining if self.frontend && self.accepting.is_closed() && self.accepting.is_empty() => {
+                Err("draining".to_owned())
+            }
             Phase::Serving | Phase::Draining => Ok(()),
             Phase::Starting => Err("starting".to_owned()),
             Phase::Closing => Err("closing".to_owned()),

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::open::OpenRequests;
 use super::{Client, Conversation, Dispatcher};
-use crate::forward::{self, Dispatch, Flow, ON_DISCONNECT, Parcel};
+use crate::forward::{self, Dispatch, Flow, ON_DISCONNECT, Parcel, Visit, Visits};
 use crate::handler::{Entry, LaneJobs, LaneTask, Turn, execute};
 use crate::lanes::{LocalLane, LocalRun, Pushed};
 use crate::request::{Context, Kind};
-use crate::rpc::{Caller, Link, Outcome, proto};
+use crate::rpc::{Caller, Outcome, proto};
 use crate::session::{CloseReason, Copy, Entity, Record, Session};
 use crate::topology::ServerType;
 use crate::wire::{Error, Message, MessageKind, Route, Text, codes};
@@ -42,8 +42,7 @@ struct Local {
 struct State {
     open: OpenRequests,
     flows: Vec<Flow>,
-    /// Links that have handled this session, and the type that each leads to.
-    visited: Vec<(ServerType, Arc<Link>)>,
+    visited: Visits,
     closed: Option<CloseReason>,
 }
 
@@ -253,8 +252,8 @@ impl Dialogue {
         let farewell = Self::farewell(&mut state);
         drop(state);
         self.answer(answers);
-        if let Some((links, reason)) = farewell {
-            forward::say_closed(&links, &self.record.representation(), reason);
+        if let Some((visits, reason)) = farewell {
+            forward::say_closed(&visits, &self.record.representation(), reason);
         }
         if was_full {
             self.client.wake();
@@ -263,14 +262,12 @@ impl Dialogue {
 
     /// The servers that must hear now of the session's end: those of types that no message is on its way to, because
     /// one that comes back unexecuted may yet go to any of them. None hears of it twice.
-    fn farewell(state: &mut State) -> Option<(Vec<Arc<Link>>, CloseReason)> {
+    fn farewell(state: &mut State) -> Option<(Vec<Visit>, CloseReason)> {
         let reason = state.closed?;
         let State { visited, flows, .. } = state;
-        let is_over =
-            |server_type: &ServerType| flows.iter().all(|flow| flow.server_type() != server_type || flow.is_idle());
-        let links: Vec<_> =
-            visited.extract_if(.., |(server_type, _)| is_over(server_type)).map(|(_, link)| link).collect();
-        (!links.is_empty()).then_some((links, reason))
+        let is_over = |server_type: &str| flows.iter().all(|flow| **flow.server_type() != *server_type || flow.is_idle());
+        let visits = visited.take(is_over);
+        (!visits.is_empty()).then_some((visits, reason))
     }
 
     fn begin(self: &Arc<Self>, job: Job, now: Instant) -> Turn<usize> {
@@ -380,8 +377,8 @@ impl Conversation for Dialogue {
         for id in ids {
             self.client.respond(id, Err(deadline_passed()));
         }
-        if let Some((links, reason)) = farewell {
-            forward::say_closed(&links, &self.record.representation(), reason);
+        if let Some((visits, reason)) = farewell {
+            forward::say_closed(&visits, &self.record.representation(), reason);
         }
         if was_full {
             self.client.wake();
@@ -402,8 +399,8 @@ impl Conversation for Dialogue {
         if self.dispatcher.parts.registry.has_disconnect() {
             self.push(Job::Disconnect(reason));
         }
-        if let Some((links, reason)) = farewell {
-            forward::say_closed(&links, &self.record.representation(), reason);
+        if let Some((visits, reason)) = farewell {
+            forward::say_closed(&visits, &self.record.representation(), reason);
         }
     }
 }

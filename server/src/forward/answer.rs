@@ -1,11 +1,9 @@
 //! Between frames and what handlers give and get.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::rpc::{Link, proto};
-use crate::session::{CloseReason, Representation};
+use crate::rpc::proto;
+use crate::session::Representation;
 use crate::wire::{Error, codes};
 
 /// The result that a response frame carries.
@@ -54,12 +52,4 @@ pub(super) fn session_frame(session: Representation) -> proto::Session {
 /// A frame of one kind.
 pub(super) fn frame(kind: proto::frame::Kind) -> proto::Frame {
     proto::Frame { kind: Some(kind) }
-}
-
-/// Tells the servers behind `links` that a session has ended.
-pub(crate) fn say_closed(links: &[Arc<Link>], session: &Representation, reason: CloseReason) {
-    for link in links {
-        let session = Some(session_frame(session.clone()));
-        link.send(frame(proto::frame::Kind::Closed(proto::Closed { session, reason: reason.number() })));
-    }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::visits::Visits;
 use crate::router::Router;
 use crate::rpc::{Caller, Link, Standing, proto};
 use crate::session::Record;
@@ -47,8 +48,8 @@ pub(crate) struct Dispatch<'a> {
     pub(crate) caller: &'a Arc<dyn Caller>,
     /// The present, when somebody has asked for it already.
     pub(crate) now: Option<Instant>,
-    /// Links that have handled this session and must hear of its end, each with the type that it leads to.
-    pub(crate) visited: &'a mut Vec<(ServerType, Arc<Link>)>,
+    /// Servers that have handled this session and must hear of its end.
+    pub(crate) visited: &'a mut Visits,
     /// Requests that could not be sent, with the answer each gets.
     pub(crate) failed: SmallVec<[(usize, Error); 1]>,
 }
@@ -103,6 +104,9 @@ impl Flow {
     /// The message `number` in flight has ended: with its response, or with its link, and it may have been handled.
     pub(crate) fn handled(&mut self, number: u64, dispatch: &mut Dispatch<'_>) {
         self.handled = self.handled.max(number);
+        if let Some(target) = &self.target {
+            dispatch.visited.note(&self.server_type, target);
+        }
         self.settled(dispatch);
     }
 
@@ -191,9 +195,6 @@ impl Flow {
         };
         match choice {
             Ok(link) => {
-                if !dispatch.visited.iter().any(|(_, visited)| Arc::ptr_eq(visited, &link)) {
-                    dispatch.visited.push((self.server_type.clone(), link.clone()));
-                }
                 self.target = Some(link);
                 self.chosen = dispatch.now();
                 true

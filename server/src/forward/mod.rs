@@ -18,6 +18,7 @@ mod remote_agent;
 mod remote_jobs;
 mod sessions;
 mod user_call;
+mod visits;
 mod waiter;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{result_of, say_closed};
+pub(crate) use answer::result_of;
 pub(crate) use events::Events;
 pub(crate) use flow::{Dispatch, Flow, Parcel};
 pub(crate) use incoming::{Incoming, IncomingParts, RemoteLanes};
@@ -34,3 +35,4 @@ pub(crate) use pitaya::{PitayaParts, PitayaService};
 pub(crate) use remote_jobs::ON_DISCONNECT;
 pub(crate) use sessions::Sessions;
 pub(crate) use user_call::UserCalls;
+pub(crate) use visits::{Visit, Visits, say_closed};

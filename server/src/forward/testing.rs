@@ -62,6 +62,7 @@ pub(crate) fn accept(network: &Network, server: &Server, identity: Arc<Identity>
 pub(crate) struct Far {
     pub(crate) server: Server,
     pub(crate) links: Arc<Links>,
+    incarnation: u64,
     script: Arc<Script>,
 }
 
@@ -72,7 +73,7 @@ struct Script {
     closed: Mutex<Vec<i64>>,
     /// Messages of sessions whose end it was told before.
     late: AtomicUsize,
-    seen: AtomicUsize,
+    answered: AtomicUsize,
     cancelled: Mutex<Vec<u64>>,
     accepted: Mutex<Option<Arc<Link>>>,
 }
@@ -81,7 +82,9 @@ impl Far {
     pub(crate) fn start(network: &Network, id: &str, port: u16) -> Self {
         let (server, script) = (server(id, port), Arc::new(Script::default()));
         let families = Families { requests: script.clone(), sessions: script.clone(), links: script.clone() };
-        Self { links: accept(network, &server, identity(id, "json"), families), server, script }
+        let identity = identity(id, "json");
+        let incarnation = identity.incarnation;
+        Self { links: accept(network, &server, identity, families), server, incarnation, script }
     }
 
     /// The bodies of the requests that wait for an answer, in the order in which they came.
@@ -97,7 +100,9 @@ impl Far {
 
     /// Answers the request that came first with its own body; false when there is none.
     pub(crate) fn answer(&self) -> bool {
-        self.reply(|request| proto::Response::body(request.id, request.body))
+        let answered = self.reply(|request| proto::Response::body(request.id, request.body));
+        self.script.answered.fetch_add(usize::from(answered), Relaxed);
+        answered
     }
 
     /// Refuses the request that came first; false when there is none.
@@ -116,9 +121,9 @@ impl Far {
         self.script.closed.lock().clone()
     }
 
-    /// Whether it was sent any request.
-    pub(crate) fn saw(&self) -> bool {
-        self.script.seen.load(Relaxed) > 0
+    /// Whether it answered any request.
+    pub(crate) fn answered(&self) -> bool {
+        self.script.answered.load(Relaxed) > 0
     }
 
     /// How many messages came of sessions whose end it was told before.
@@ -129,6 +134,11 @@ impl Far {
     /// The calls that nobody waits for any more.
     pub(crate) fn cancelled(&self) -> Vec<u64> {
         self.script.cancelled.lock().clone()
+    }
+
+    /// Its process, as it says in its greeting.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// The link that it accepted last.
@@ -155,7 +165,6 @@ impl Requests for Script {
         if self.closed.lock().contains(&session) {
             self.late.fetch_add(1, Relaxed);
         }
-        self.seen.fetch_add(1, Relaxed);
         self.taken.lock().push_back((link.clone(), request));
     }
 

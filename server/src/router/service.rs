@@ -86,16 +86,31 @@ impl Router {
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut topology = self.topology.clone();
         loop {
-            let snapshot = topology.changed().await;
-            self.adopt(&snapshot);
+            topology.changed().await;
+            self.adopt();
         }
     }
 
-    fn adopt(&self, snapshot: &Snapshot) {
-        for (server_type, group) in self.groups.write().iter_mut() {
-            group.adopt(server_type, snapshot, &self.links);
+    pub(super) fn adopt(&self) {
+        // Read under the lock, or a type that was first asked for meanwhile would go back to an older snapshot.
+        let mut groups = self.groups.write();
+        let snapshot = self.topology.current();
+        for (server_type, group) in groups.iter_mut() {
+            group.adopt(server_type, &snapshot, &self.links);
         }
-        self.links.retain(snapshot);
+        self.links.retain(&snapshot);
+    }
+
+    /// Keeps the types as they are until what is returned is dropped.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> impl Drop + use<'_> {
+        self.groups.read()
+    }
+
+    /// Whether nobody changes the types, nor waits to.
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        self.groups.try_read().is_some()
     }
 
     /// How long a choice stands before the policy is asked again.

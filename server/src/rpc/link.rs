@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
 };
@@ -66,6 +66,8 @@ pub(crate) struct Link {
     unary: bool,
     common: Arc<Common>,
     peer: ArcSwapOption<Identity>,
+    /// The peer's, again: each message needs it.
+    incarnation: AtomicU64,
     outbound: Mutex<Outbound>,
     pending: AtomicUsize,
     standing: AtomicU8,
@@ -111,6 +113,7 @@ impl Link {
             opened: address.is_some(),
             unary: peer.is_some(),
             common,
+            incarnation: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.incarnation)),
             peer: ArcSwapOption::from_pointee(peer),
             outbound: Mutex::new(Outbound::new()),
             pending: AtomicUsize::new(0),
@@ -161,7 +164,7 @@ impl Link {
 
     /// The peer's process; 0 before it said who it is.
     pub(crate) fn incarnation(&self) -> u64 {
-        self.peer.load().as_ref().map_or(0, |peer| peer.incarnation)
+        self.incarnation.load(Relaxed)
     }
 
     /// Calls in flight.
@@ -403,6 +406,7 @@ impl Link {
 
     /// The peer has said who it is.
     pub(super) fn open(&self, peer: Identity) {
+        self.incarnation.store(peer.incarnation, Relaxed);
         self.peer.store(Some(Arc::new(peer)));
         self.draining.store(false, Relaxed);
         let waker = self.outbound.lock().open();

@@ -20,6 +20,7 @@ mod config;
 mod connector;
 mod error;
 mod family;
+mod greeted;
 mod hello;
 mod link;
 mod links;

@@ -15,8 +15,9 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::mpsc,
-    time::timeout,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Status, Streaming,
     body::Body,
@@ -33,6 +34,7 @@ use super::{
         CLOSE_TIMEOUT, CONNECT_TIMEOUT, CONNECTION_WINDOW, MAX_BATCH, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW,
     },
     connector::tune,
+    greeted::Greeted,
     hello,
     links::Shared,
     metrics::Loss,
@@ -55,7 +57,7 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener, Error> {
 }
 
 /// Serves links, and `others` beside them, on the connections that are dealt to this worker, until `shutdown`: then all
-/// links are closed, and it returns when they have ended.
+/// links are closed, and it returns when they have ended. Nothing else ends it, not even the end of `sockets`.
 pub(crate) async fn serve(
     sockets: mpsc::Receiver<std::net::TcpStream>,
     links: Arc<Links>,
@@ -90,8 +92,11 @@ pub(crate) async fn serve_incoming<T>(
 ) where
     T: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
-    let (ended, end) = tokio::sync::oneshot::channel::<()>();
+    let stopping = CancellationToken::new();
     let routes = others.add_service(Exchange(links.shared().clone()));
+    // That no more connections come is no reason to end: who waits for them to end would then not be told to close them.
+    let incoming =
+        incoming.map(|accepted| accepted.map(|io| Greeted::new(io, stopping.clone()))).chain(stream::pending());
     let server = Server::builder()
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -101,21 +106,18 @@ pub(crate) async fn serve_incoming<T>(
         .serve_with_incoming_shutdown(incoming, async {
             shutdown.await;
             links.close();
-            let _ = ended.send(());
+            stopping.cancel();
         });
     let over = async {
-        if end.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        links.closed().await;
-        tokio::time::sleep(CLOSE_TIMEOUT).await;
+        stopping.cancelled().await;
+        tokio::join!(links.closed(), sleep(CLOSE_TIMEOUT));
     };
     tokio::select! {
         biased;
         result = server => if let Err(error) = result {
             tracing::error!(error = &error as &dyn std::error::Error, "links are served no more");
         },
-        // Connections without a link, such as those of a health checker, do not hold up the end.
+        // Whoever does not close its connection although it has no link on it does not hold up the end for longer.
         () = over => {}
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{PLAIN_HANDSHAKE, bench_with, connect, connect_as, connect_working};
-use crate::session::CloseReason;
+use crate::{
+    agent::testing::{ACK, handshake},
+    session::CloseReason,
+};
 
 const ASKS: &str = r#"{"sys":{"drain":true}}"#;
 
@@ -54,4 +57,39 @@ async fn what_is_left_is_closed_over_time_without_a_kick() {
         client.gone().await;
     }
     assert_eq!(bench.closed(), [(CloseReason::Draining, 12)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_are_turned_away_and_sessions_stay() {
+    let mut bench = bench_with(|_| ());
+    let (mut connected, notes) = connect_working(&mut bench).await;
+    let (mut stranger, start) = (connect(&bench), Instant::now());
+    sleep(Duration::from_secs(1)).await;
+    bench.worker.turn_away();
+    let mut late = connect(&bench);
+    for client in [&mut stranger, &mut late] {
+        assert_eq!(client.rest().await, b"");
+    }
+    stranger.gone().await;
+    late.gone().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    notes.push("next", "").expect("it is open");
+    assert_eq!(connected.packet().await, (4, b"\x06\x04next".to_vec()));
+    assert_eq!(bench.closed(), [(CloseReason::Draining, 2)]);
+}
+
+/// It completed its handshake just before the server closed what it has, and comes to be listed just after that.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_listed_too_late_to_be_told_is_closed_all_the_same() {
+    let mut bench = bench_with(|_| ());
+    let mut client = connect(&bench);
+    client.send(&handshake(PLAIN_HANDSHAKE)).await;
+    client.packet().await;
+    client.send(&ACK).await;
+    // The connection's task has not run since.
+    bench.worker.close_all(Duration::ZERO).await;
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(bench.opened().await.next_close().await, CloseReason::Draining);
+    client.gone().await;
+    assert_eq!(bench.closed(), [(CloseReason::Draining, 1)]);
 }

@@ -127,7 +127,9 @@ impl Model {
         for far in &desk.fars {
             assert_eq!(far.late(), 0);
             // A lost link takes the news with it.
-            assert!(far.closed().len() <= 1 && (self.cut || !self.closed || !far.saw() || far.closed().len() == 1));
+            assert!(
+                far.closed().len() <= 1 && (self.cut || !self.closed || !far.answered() || far.closed().len() == 1)
+            );
         }
     }
 }

@@ -77,6 +77,46 @@ async fn each_server_that_was_asked_hears_of_the_end_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_does_not_hear_of_the_end_of_sessions_that_its_predecessor_had() {
+    let desk = Desk::start().await;
+    for id in 1..=2 {
+        desk.request(id, "room.test.note");
+        quiet().await;
+        assert!(desk.busy().0.answer());
+        quiet().await;
+    }
+    let again = [Far::start(&desk.network, "a", 1), Far::start(&desk.network, "b", 2)];
+    desk.network.cut();
+    // The longest first pause before a link is tried again is over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(desk.near.router.link("a").is_some_and(|link| link.incarnation() == again[0].incarnation()));
+    desk.request(3, "room.test.note");
+    quiet().await;
+    let asked = usize::from(again[0].taken().is_empty());
+    assert!(again[asked].answer());
+    quiet().await;
+    desk.dialogue.close(CloseReason::ClientClosed);
+    quiet().await;
+    assert_eq!((again[asked].closed(), again[1 - asked].closed()), (vec![SESSION], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_only_refused_does_not_hear_of_the_end() {
+    let desk = Desk::start().await;
+    desk.request(1, "room.test.note");
+    quiet().await;
+    let (first, second) = desk.busy();
+    assert!(first.refuse());
+    quiet().await;
+    let (asked, refused) = if second.taken().is_empty() { (first, second) } else { (second, first) };
+    assert!(asked.answer());
+    quiet().await;
+    desk.dialogue.close(CloseReason::ClientClosed);
+    quiet().await;
+    assert_eq!((asked.closed(), refused.closed()), (vec![SESSION], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_takes_a_message_after_the_end_hears_of_the_end_behind_it() {
     let desk = Desk::start().await;
     // Both servers know the session.

@@ -10,12 +10,11 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::forward::testing::{Far, Near, quiet};
-use crate::forward::{Dispatch, Flow, Parcel};
+use crate::forward::{Dispatch, Flow, Parcel, Visits};
 use crate::router::RoutingFunctions;
 use crate::rpc::tests::support::Network;
-use crate::rpc::{Caller, Link, Outcome, proto};
+use crate::rpc::{Caller, Outcome, proto};
 use crate::session::{Record, SessionId};
-use crate::topology::ServerType;
 use crate::wire::Text;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -36,7 +35,7 @@ struct Sender {
     record: Record,
     flow: Flow,
     ends: Arc<Ends>,
-    visited: Vec<(ServerType, Arc<Link>)>,
+    visited: Visits,
     failed: Vec<(usize, String)>,
     next: usize,
     start: Instant,
@@ -50,7 +49,7 @@ impl Sender {
             record: Record::new(SessionId::try_from(256).unwrap()),
             flow: Flow::new("room".into(), Instant::now()),
             ends: Arc::default(),
-            visited: Vec::new(),
+            visited: Visits::default(),
             failed: Vec::new(),
             next: 1,
             start: Instant::now(),

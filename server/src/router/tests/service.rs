@@ -160,3 +160,32 @@ async fn a_function_that_panics_refuses_the_message() {
     rig.router.server_type("room").unwrap();
     assert_eq!(rig.choose(), Err("no servers available of this type".to_owned()));
 }
+
+/// Lets `first` begin and come to the lock of the router's types, changes the topology, and lets `first` go on.
+fn overtaken(rig: &Rig, nodes: &[usize], first: impl FnOnce(&Router) + Send + 'static) {
+    let (router, taken) = (rig.router.clone(), rig.router.hold());
+    let waiting = std::thread::spawn(move || first(&router));
+    // Who waits to change the types keeps out who comes to read them.
+    while rig.router.is_free() {
+        std::thread::yield_now();
+    }
+    rig.publisher.publish(snapshot(&nodes.iter().map(|at| &rig.nodes[*at]).collect::<Vec<_>>()));
+    drop(taken);
+    waiting.join().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_that_is_first_asked_for_while_the_topology_changes_has_its_servers_of_now() {
+    let rig = Rig::start(2, 1, None);
+    overtaken(&rig, &[0, 1], |router| drop(router.server_type("room").unwrap()));
+    assert_eq!(rig.open().len(), 2, "the topology has been followed by nobody else yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_the_topology_never_goes_back_to_an_older_view() {
+    let rig = Rig::start(3, 1, None);
+    rig.router.server_type("room").unwrap();
+    rig.publisher.publish(snapshot(&[&rig.nodes[0], &rig.nodes[1]]));
+    overtaken(&rig, &[0, 1, 2], Router::adopt);
+    assert_eq!(rig.open().len(), 3, "the topology has been followed by nobody else yet");
+}

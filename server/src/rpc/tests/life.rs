@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::{io::AsyncReadExt as _, sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tower::Service as _;
 
 use super::support::{Network, Node, Seen, identity, pair, server, settle};
 use crate::{
-    rpc::{Config, Families, Links, Question, Standing, bind, proto, serve},
+    rpc::{Config, Families, Links, Question, Standing, bind, config::CLOSE_TIMEOUT, proto, serve},
     topology::{Server, Snapshot},
 };
 
@@ -172,6 +173,46 @@ async fn links_run_over_dealt_tcp_sockets() {
     stop.cancel();
     serving.await.unwrap();
     assert_eq!(link.standing(), Standing::Down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nobody_speaks_does_not_hold_up_the_end() {
+    let network = Network::default();
+    let (_front, back, _link) = pair(&network).await;
+    let mut silent = network.clone().call("http://127.0.0.1:1".parse().unwrap()).await.unwrap().into_inner();
+    settle().await;
+    let start = Instant::now();
+    back.stop.cancel();
+    back.serving.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    silent.read_to_end(&mut Vec::new()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_closes_nothing_holds_up_the_end_for_a_second() {
+    let network = Network::default();
+    let (_front, back, _link) = pair(&network).await;
+    network.silence();
+    let start = Instant::now();
+    back.stop.cancel();
+    back.serving.await.unwrap();
+    assert!(start.elapsed() <= CLOSE_TIMEOUT + Duration::from_millis(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "the test ends what it starts")]
+async fn who_serves_links_is_told_to_stop_although_no_more_connections_come() {
+    let network = Network::default();
+    let (front, back, link) = pair(&network).await;
+    let (deal, sockets) = mpsc::channel(1);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(sockets, front.links.clone(), Routes::default(), stop.clone().cancelled_owned()));
+    drop(deal);
+    settle().await;
+    assert!(!serving.is_finished(), "it still has to be told");
+    stop.cancel();
+    serving.await.unwrap();
+    assert_eq!((link.standing(), back.links.list().len()), (Standing::Down, 0));
 }
 
 #[tokio::test(start_paused = true)]
