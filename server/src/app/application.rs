@@ -4,7 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, schema_for};
+use serde::de::DeserializeOwned;
+
 use super::admin::Phase;
+use super::config::{ConfigError, Loaded};
 use super::sockets::CustomAcceptor;
 use crate::acceptor::Acceptor;
 use crate::agent::Validator;
@@ -24,10 +28,17 @@ pub struct Application {
     pub(super) acceptors: Vec<CustomAcceptor>,
     pub(super) serializer: Option<Serializer>,
     pub(super) observers: Vec<Observer>,
-    sections: Vec<(String, schemars::Schema)>,
+    sections: Vec<Section>,
 }
 
 type State = Box<dyn FnOnce(AppBuilder) -> AppBuilder + Send>;
+
+/// A part of the configuration that is the game's.
+struct Section {
+    name: String,
+    schema: schemars::Schema,
+    read: fn(&str, &Loaded) -> Result<State, ConfigError>,
+}
 
 /// Told of each phase of the server's life.
 pub(super) type Observer = Box<dyn FnMut(Phase, &Running) + Send>;
@@ -78,6 +89,39 @@ impl Application {
         self
     }
 
+    /// Adds a section to the configuration. What stands there under `name` is read into a `T`, which handlers take as
+    /// `State<T>`; a value that does not fit stops the start. `cereus config` tells its keys with what is documented.
+    ///
+    /// What may be left out, and whether other keys may stand there, is said by `T`:
+    ///
+    /// ```
+    /// /// How rooms are made.
+    /// #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// #[serde(default, deny_unknown_fields)]
+    /// struct Rooms {
+    ///     /// How many players a room holds.
+    ///     size: u32,
+    /// }
+    ///
+    /// fn build(app: &mut cereus::Application) {
+    ///     app.config::<Rooms>("rooms"); // `rooms: { size: 8 }`, or CEREUS__ROOMS__SIZE=8
+    /// }
+    /// ```
+    pub fn config<T>(&mut self, name: impl Into<String>) -> &mut Self
+    where
+        T: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+    {
+        self.sections.push(Section {
+            name: name.into(),
+            schema: schema_for!(T),
+            read: |name, loaded| {
+                let section: T = loaded.section(name)?;
+                Ok(Box::new(move |app| app.state(section)))
+            },
+        });
+        self
+    }
+
     /// Gives routes short codes, which clients learn in the handshake. A route or code that is used twice stops the start.
     pub fn dictionary<R: Into<String>>(&mut self, routes: impl IntoIterator<Item = (R, u16)>) -> &mut Self {
         self.dictionary.extend(routes.into_iter().map(|(route, code)| (route.into(), code)));
@@ -124,7 +168,15 @@ impl Application {
 
     /// The sections that the game adds to the configuration.
     pub(crate) fn sections(&self) -> impl Iterator<Item = (&str, &schemars::Schema)> {
-        self.sections.iter().map(|(name, schema)| (name.as_str(), schema))
+        self.sections.iter().map(|section| (section.name.as_str(), &section.schema))
+    }
+
+    /// Reads the game's sections, for its handlers.
+    pub(crate) fn configure(&mut self, loaded: &Loaded) -> Result<(), ConfigError> {
+        for section in &self.sections {
+            self.states.push((section.read)(&section.name, loaded)?);
+        }
+        Ok(())
     }
 }
 
