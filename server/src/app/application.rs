@@ -70,7 +70,7 @@ impl Application {
     where
         F: for<'a> BeforeHook<'a> + 'static,
     {
-        self.registry = std::mem::take(&mut self.registry).before(hook);
+        self.registry.hooks().push_before(hook);
         self
     }
 
@@ -79,7 +79,7 @@ impl Application {
     where
         F: for<'a> AfterHook<'a> + 'static,
     {
-        self.registry = std::mem::take(&mut self.registry).after(hook);
+        self.registry.hooks().push_after(hook);
         self
     }
 
