@@ -76,16 +76,7 @@ impl Fake {
 
     /// How the topology shows it.
     pub(crate) fn server(&self, id: &str, server_type: &str) -> Server {
-        Server {
-            id: id.into(),
-            server_type: server_type.into(),
-            address: self.address,
-            zone: None,
-            version: None,
-            ready: true,
-            serving: true,
-            terminating: false,
-        }
+        Server::new(id, server_type, self.address)
     }
 
     /// The next call it gets.
