@@ -1,7 +1,9 @@
 //! `cereus config`: every key of the configuration, with its meaning and what holds.
-#![allow(clippy::print_stdout, reason = "the command line prints its result")]
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ pub(crate) struct ConfigArguments {
 /// Print what a server with these arguments would be told. That keys are not set is no failure here; that they are wrong is.
 pub(crate) fn run(arguments: &ConfigArguments, mut application: Application) -> anyhow::Result<()> {
     let (text, checked) = arguments.tell(std::env::vars_os(), &mut application)?;
-    print!("{text}");
+    io::stdout().write_all(text.as_bytes())?;
     Ok(checked?)
 }
 

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::acceptor::Protocol;
+use crate::{acceptor::Protocol, app::Application, request::App};
 
 use super::{ConfigError, Loaded, Loader, Origin, SerializerName, Settings};
 
@@ -235,6 +235,20 @@ fn a_game_has_sections_of_its_own() {
     let error = loaded.section::<Game>("game").unwrap_err().to_string();
     assert!(error.starts_with("--set game.room_size=x: game.room_size = \"x\": invalid type"), "{error}");
     assert!(error.ends_with("(How many players a room holds)"), "{error}");
+}
+
+#[test]
+fn handlers_take_a_section_as_state() {
+    let mut application = Application::default();
+    application.config::<Game>("game");
+    let mut loader = Loader::new::<Settings>();
+    for (name, schema) in application.sections() {
+        loader.section(name, schema.clone());
+    }
+    loader.set("--set", "server.type=room").set("--set", "game.room_size=4");
+    application.configure(&loader.finish().unwrap()).unwrap();
+    let app = application.states.into_iter().fold(App::builder("one", "room"), |app, state| state(app)).build();
+    assert_eq!(app.get::<Game>().unwrap().room_size, 4);
 }
 
 #[test]
