@@ -1,49 +1,16 @@
 //! The accept loop: a permit, then a connection, then the least busy worker.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
-use tokio::{
-    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
-    time::sleep,
-};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Acceptor, Config, deal::Dealer};
+use super::{Acceptor, admission::Admission, deal::Dealer};
 
 /// The wait after a failed accept, doubled up to the second while it goes on: a system out of files must not spin.
 const BACK_OFF: Duration = Duration::from_millis(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_millis(500);
-
-/// The limits that all acceptors of a server share. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Admission {
-    connections: Arc<Semaphore>,
-    pending: Arc<Semaphore>,
-}
-
-/// Room for one connection.
-#[derive(Debug)]
-pub(super) struct Permit {
-    /// Kept until the connection is gone.
-    pub(super) connection: OwnedSemaphorePermit,
-    /// Kept until its handshake is complete.
-    pub(super) pending: OwnedSemaphorePermit,
-}
-
-impl Admission {
-    /// `acceptors` is how many will share it: each holds a permit while it waits, so that is the least there can be.
-    pub(crate) fn new(config: &Config, acceptors: usize) -> Self {
-        let permits = |limit: usize| Arc::new(Semaphore::new(limit.max(acceptors).min(Semaphore::MAX_PERMITS)));
-        Self { connections: permits(config.max_connections), pending: permits(config.max_pending_handshakes) }
-    }
-
-    async fn permit(&self) -> Result<Permit, AcquireError> {
-        let connection = Arc::clone(&self.connections).acquire_owned().await?;
-        let pending = Arc::clone(&self.pending).acquire_owned().await?;
-        Ok(Permit { connection, pending })
-    }
-}
 
 /// Accept connections until `stop`, then close the listener. Runs on any runtime; connections are served by the workers.
 pub(crate) async fn run<A: Acceptor>(mut acceptor: A, admission: Admission, dealer: Dealer, stop: CancellationToken) {

@@ -8,7 +8,7 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::TaskTracker;
 
-use super::{Peer, Socket, accept::Permit};
+use super::{Peer, Socket, admission::Permit};
 use crate::agent::{self, Worker};
 
 /// Sockets on their way to one worker. When a worker is so busy that this many wait, accepting waits too.

@@ -7,6 +7,7 @@
 //! stop it, and that an address in use is an error that names the acceptor. What the bytes mean is the agent's business.
 
 mod accept;
+mod admission;
 mod config;
 mod deal;
 mod tcp;
@@ -25,7 +26,8 @@ pub use self::{
 pub use crate::agent::{Farewell, Peer, Received, StreamTransport, Transport};
 
 pub(crate) use self::{
-    accept::{Admission, run},
+    accept::run,
+    admission::Admission,
     deal::{Dealer, table},
 };
 

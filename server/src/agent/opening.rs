@@ -16,7 +16,7 @@ use super::{
     inbox::{Fault, Inbox, Incoming, Malformed, Next, Outcome},
     member::Member,
     queue::Batch,
-    transport::{Farewell, Peer, Received, Transport},
+    transport::{Farewell, Peer, Received, Transport, lost},
     worker::Worker,
     working::Working,
 };
@@ -195,15 +195,6 @@ async fn send<T: Transport>(transport: &mut T, packet: &[u8]) -> io::Result<()> 
         transport.poll_flush(cx)
     })
     .await
-}
-
-/// What an error of the transport means for the connection.
-pub(super) fn lost(error: &io::Error) -> CloseReason {
-    match error.kind() {
-        io::ErrorKind::InvalidData => CloseReason::MalformedPacket,
-        io::ErrorKind::FileTooLarge => CloseReason::TooLarge,
-        _ => CloseReason::ConnectionLost,
-    }
 }
 
 impl Fault<CloseReason> {

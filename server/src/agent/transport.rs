@@ -8,6 +8,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::session::CloseReason;
+
 /// What one receive gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
@@ -81,5 +83,14 @@ impl Peer {
 impl From<SocketAddr> for Peer {
     fn from(address: SocketAddr) -> Self {
         Self { address: Some(address) }
+    }
+}
+
+/// What an error of a transport means for the connection.
+pub(super) fn lost(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::InvalidData => CloseReason::MalformedPacket,
+        io::ErrorKind::FileTooLarge => CloseReason::TooLarge,
+        _ => CloseReason::ConnectionLost,
     }
 }

@@ -13,10 +13,9 @@ use super::{
     connection::{Ending, Settled},
     inbox::{Fault, Inbox, Incoming, Next, Outcome},
     member::Member,
-    opening::lost,
     queue::Batch,
     settings::Settings,
-    transport::{Received, Transport},
+    transport::{Received, Transport, lost},
 };
 use crate::{
     dispatch::Conversation,

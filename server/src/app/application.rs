@@ -4,7 +4,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, schema_for};
+use serde::de::DeserializeOwned;
+
 use super::admin::Phase;
+use super::config::{ConfigError, Loaded};
 use super::sockets::CustomAcceptor;
 use crate::acceptor::Acceptor;
 use crate::agent::Validator;
@@ -24,10 +28,17 @@ pub struct Application {
     pub(super) acceptors: Vec<CustomAcceptor>,
     pub(super) serializer: Option<Serializer>,
     pub(super) observers: Vec<Observer>,
-    sections: Vec<(String, schemars::Schema)>,
+    sections: Vec<Section>,
 }
 
 type State = Box<dyn FnOnce(AppBuilder) -> AppBuilder + Send>;
+
+/// A part of the configuration that is the game's.
+struct Section {
+    name: String,
+    schema: schemars::Schema,
+    read: fn(&str, &Loaded) -> Result<State, ConfigError>,
+}
 
 /// Told of each phase of the server's life.
 pub(super) type Observer = Box<dyn FnMut(Phase, &Running) + Send>;
@@ -59,7 +70,7 @@ impl Application {
     where
         F: for<'a> BeforeHook<'a> + 'static,
     {
-        self.registry = std::mem::take(&mut self.registry).before(hook);
+        self.registry.hooks().push_before(hook);
         self
     }
 
@@ -68,13 +79,46 @@ impl Application {
     where
         F: for<'a> AfterHook<'a> + 'static,
     {
-        self.registry = std::mem::take(&mut self.registry).after(hook);
+        self.registry.hooks().push_after(hook);
         self
     }
 
     /// Keeps a value that handlers take as `State<T>`, shared by all of them.
     pub fn state<T: Send + Sync + 'static>(&mut self, value: T) -> &mut Self {
         self.states.push(Box::new(move |app| app.state(value)));
+        self
+    }
+
+    /// Adds a section to the configuration. What stands there under `name` is read into a `T`, which handlers take as
+    /// `State<T>`; a value that does not fit stops the start. `cereus config` tells its keys with what is documented.
+    ///
+    /// What may be left out, and whether other keys may stand there, is said by `T`:
+    ///
+    /// ```
+    /// /// How rooms are made.
+    /// #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// #[serde(default, deny_unknown_fields)]
+    /// struct Rooms {
+    ///     /// How many players a room holds.
+    ///     size: u32,
+    /// }
+    ///
+    /// fn build(app: &mut cereus::Application) {
+    ///     app.config::<Rooms>("rooms"); // `rooms: { size: 8 }`, or CEREUS__ROOMS__SIZE=8
+    /// }
+    /// ```
+    pub fn config<T>(&mut self, name: impl Into<String>) -> &mut Self
+    where
+        T: DeserializeOwned + JsonSchema + Send + Sync + 'static,
+    {
+        self.sections.push(Section {
+            name: name.into(),
+            schema: schema_for!(T),
+            read: |name, loaded| {
+                let section: T = loaded.section(name)?;
+                Ok(Box::new(move |app| app.state(section)))
+            },
+        });
         self
     }
 
@@ -124,7 +168,15 @@ impl Application {
 
     /// The sections that the game adds to the configuration.
     pub(crate) fn sections(&self) -> impl Iterator<Item = (&str, &schemars::Schema)> {
-        self.sections.iter().map(|(name, schema)| (name.as_str(), schema))
+        self.sections.iter().map(|section| (section.name.as_str(), &section.schema))
+    }
+
+    /// Reads the game's sections, for its handlers.
+    pub(crate) fn configure(&mut self, loaded: &Loaded) -> Result<(), ConfigError> {
+        for section in &self.sections {
+            self.states.push((section.read)(&section.name, loaded)?);
+        }
+        Ok(())
     }
 }
 

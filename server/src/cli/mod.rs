@@ -5,9 +5,11 @@
 
 mod bench;
 mod client;
+mod config;
 mod dev;
 mod request;
 mod serve;
+mod settings;
 
 use std::{
     ffi::OsString,
@@ -46,6 +48,8 @@ enum Command {
     Serve(Box<serve::ServeArguments>),
     /// Run the built-in game on this machine: one frontend and two room servers.
     Dev(dev::DevArguments),
+    /// Print every setting with its meaning, its default, and what holds; the arguments are those of `serve`.
+    Config(Box<config::ConfigArguments>),
     /// Send one request, as a client does, and print the answer.
     Request(request::RequestArguments),
     /// Put load on servers and measure them.
@@ -94,6 +98,7 @@ fn run(arguments: Arguments, application: Application) -> anyhow::Result<ExitCod
     match command {
         Command::Serve(arguments) => serve::run(&arguments, &logging, application).map(|()| ExitCode::SUCCESS),
         Command::Dev(arguments) => dev::run(&arguments, &logging),
+        Command::Config(arguments) => config::run(&arguments, application).map(|()| ExitCode::SUCCESS),
         Command::Request(arguments) => request::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
     }

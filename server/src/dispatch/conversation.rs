@@ -265,7 +265,8 @@ impl Dialogue {
     fn farewell(state: &mut State) -> Option<(Vec<Visit>, CloseReason)> {
         let reason = state.closed?;
         let State { visited, flows, .. } = state;
-        let is_over = |server_type: &str| flows.iter().all(|flow| **flow.server_type() != *server_type || flow.is_idle());
+        let is_over =
+            |server_type: &str| flows.iter().all(|flow| **flow.server_type() != *server_type || flow.is_idle());
         let visits = visited.take(is_over);
         (!visits.is_empty()).then_some((visits, reason))
     }

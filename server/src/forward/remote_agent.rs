@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 
-use super::answer::{error_of, frame};
 use super::incoming::LaneKey;
 use super::pins::Pins;
 use super::waiter::Waiter;
@@ -68,7 +67,7 @@ fn answer_of(outcome: Outcome) -> Answer {
             },
             _ => Answer::Done(state.version),
         },
-        Outcome::Answered(Some(proto::response::Outcome::Error(error))) => Answer::Failed(error_of(error)),
+        Outcome::Answered(Some(proto::response::Outcome::Error(error))) => Answer::Failed(error.into()),
         Outcome::Answered(_) => Answer::Failed(Error::new(codes::INTERNAL, "the frontend's answer names no version")),
         Outcome::NotExecuted(_) | Outcome::Lost => Answer::Failed(link_lost()),
     }
@@ -91,7 +90,7 @@ impl Entity for RemoteAgent {
         }
         let route = Bytes::copy_from_slice(route.as_bytes());
         let push = proto::Push { session: session.get(), route, body: body.clone() };
-        link.try_send(frame(proto::frame::Kind::Push(push))).map_err(|unsent| {
+        link.try_send(push.into()).map_err(|unsent| {
             // Whoever is told that it is full waits for room and tries again.
             if unsent.kind.is_some_and(|kind| link.is_too_large(&kind)) {
                 PushError::TooLarge
@@ -110,7 +109,7 @@ impl Entity for RemoteAgent {
     fn kick(&self, session: SessionId, reason: KickReason) {
         let kick =
             proto::Kick { session: session.get(), code: reason.as_str().to_owned(), msg: reason.message().to_owned() };
-        self.link().send(frame(proto::frame::Kind::Kick(kick)));
+        self.link().send(kick.into());
     }
 
     fn bind(&self, session: SessionId, uid: Text) -> BoxFuture<'static, Result<u64, Error>> {
@@ -168,7 +167,7 @@ impl Entity for RemoteAgent {
         if !self.pins.remove(self.key) {
             return;
         }
-        self.link().send(frame(proto::frame::Kind::Unpin(proto::Unpin { session: session.get() })));
+        self.link().send(proto::Unpin { session: session.get() }.into());
     }
 
     fn address(&self) -> Frontend {

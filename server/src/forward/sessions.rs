@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 
-use super::answer::{error_frame, frame, session_frame};
+use super::answer::session_frame;
 use crate::router::Router;
 use crate::rpc::{self, Link, proto};
 use crate::session::{Change, Changes, Entry, KickReason, Pool, PushError, Representation, SaveError, SessionId};
@@ -32,15 +32,11 @@ impl Sessions {
 
 fn state(id: u64, version: u64, conflict: Option<Representation>) -> proto::Frame {
     let state = proto::SessionState { conflict: conflict.is_some(), version, session: conflict.map(session_frame) };
-    answer(id, proto::response::Outcome::State(state))
+    proto::Response::state(id, state).into()
 }
 
 fn failed(id: u64, error: &Error) -> proto::Frame {
-    answer(id, proto::response::Outcome::Error(error_frame(error)))
-}
-
-fn answer(id: u64, outcome: proto::response::Outcome) -> proto::Frame {
-    frame(proto::frame::Kind::Response(proto::Response { id, outcome: Some(outcome) }))
+    proto::Response::error(id, error).into()
 }
 
 fn gone() -> Error {

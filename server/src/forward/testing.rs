@@ -17,9 +17,10 @@ use super::{Events, Pins, RemoteLanes, Sessions};
 use crate::lanes::Spawner;
 use crate::request::State;
 use crate::router::{self, Router, RoutingFunctions};
+use crate::rpc::bench_support::Deaf;
 use crate::rpc::proto::refusal::Reason;
 use crate::rpc::tests::support::{Network, identity};
-use crate::rpc::{self, Config, Families, Identity, Link, LinkEvents, Links, Requests, proto, serve_incoming};
+use crate::rpc::{Config, Families, Identity, Link, LinkEvents, Links, Requests, proto, serve_incoming};
 use crate::session::{BoxFuture, Changes, Entity, Frontend, KickReason, Pool, PushError, SaveError, SessionId};
 use crate::topology::{Publisher, Server, Snapshot, Topology, TypeSettings};
 use crate::wire::{Error, Text};
@@ -36,16 +37,7 @@ pub(crate) fn spawner() -> Spawner {
 
 /// A ready server of the type `room`.
 pub(crate) fn server(id: &str, port: u16) -> Server {
-    Server {
-        id: id.into(),
-        server_type: "room".into(),
-        address: ([127, 0, 0, 1], port).into(),
-        zone: None,
-        version: None,
-        ready: true,
-        serving: true,
-        terminating: false,
-    }
+    Server::new(id, "room", ([127, 0, 0, 1], port))
 }
 
 /// Accepts links for `families` until the runtime ends.
@@ -81,7 +73,7 @@ struct Script {
 impl Far {
     pub(crate) fn start(network: &Network, id: &str, port: u16) -> Self {
         let (server, script) = (server(id, port), Arc::new(Script::default()));
-        let families = Families { requests: script.clone(), sessions: script.clone(), links: script.clone() };
+        let families = Families { requests: script.clone(), sessions: Arc::new(Deaf), links: script.clone() };
         let identity = identity(id, "json");
         let incarnation = identity.incarnation;
         Self { links: accept(network, &server, identity, families), server, incarnation, script }
@@ -177,15 +169,6 @@ impl Requests for Script {
     }
 
     fn batch_done(&self, _: &Arc<Link>) {}
-}
-
-impl rpc::Sessions for Script {
-    fn push(&self, _: &Arc<Link>, _: proto::Push) {}
-    fn kick(&self, _: &Arc<Link>, _: proto::Kick) {}
-    fn bind(&self, _: &Arc<Link>, _: proto::Bind) {}
-    fn save(&self, _: &Arc<Link>, _: proto::SessionSave) {}
-    fn pin(&self, _: &Arc<Link>, _: proto::Pin) {}
-    fn unpin(&self, _: &Arc<Link>, _: proto::Unpin) {}
 }
 
 impl LinkEvents for Script {

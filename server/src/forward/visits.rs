@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::{frame, session_frame};
+use super::answer::session_frame;
 use crate::rpc::{Link, proto};
 use crate::session::{CloseReason, Representation};
 use crate::topology::ServerType;
@@ -47,6 +47,6 @@ impl Visits {
 pub(crate) fn say_closed(visits: &[Visit], session: &Representation, reason: CloseReason) {
     for visit in visits.iter().filter(|visit| visit.link.incarnation() == visit.incarnation) {
         let session = Some(session_frame(session.clone()));
-        visit.link.send(frame(proto::frame::Kind::Closed(proto::Closed { session, reason: reason.number() })));
+        visit.link.send(proto::Closed { session, reason: reason.number() }.into());
     }
 }

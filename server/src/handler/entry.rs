@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -14,7 +15,6 @@ use super::{
     log_limit::LogLimit,
     marks::Marks,
     reply::Reply,
-    service::Draft,
 };
 use crate::{
     request::{Context, Kind},
@@ -23,6 +23,16 @@ use crate::{
 
 /// A handler without its types: takes the arguments and begins the work.
 pub(super) type Call = Box<dyn Fn(&mut Context) -> Result<BoxFuture<'static, Reply>, Error> + Send + Sync>;
+
+/// A registered handler whose service has no name yet.
+pub(super) struct Draft {
+    pub(super) kind: Kind,
+    pub(super) name: Cow<'static, str>,
+    pub(super) marks: Marks,
+    pub(super) path: &'static str,
+    pub(super) call: Call,
+    pub(super) schemas: fn() -> Schemas,
+}
 
 /// One registered handler: how it is run, and what became of its calls.
 pub struct Entry {

@@ -86,20 +86,20 @@ type After = Arc<dyn for<'a> AfterHook<'a>>;
 
 /// The hooks of a service or of the whole application, in the order they run.
 #[derive(Clone, Default)]
-pub(super) struct Hooks {
+pub(crate) struct Hooks {
     before: Vec<Before>,
     after: Vec<After>,
 }
 
 impl Hooks {
-    pub(super) fn push_before<F>(&mut self, hook: F)
+    pub(crate) fn push_before<F>(&mut self, hook: F)
     where
         F: for<'a> BeforeHook<'a> + 'static,
     {
         self.before.push(Arc::new(hook));
     }
 
-    pub(super) fn push_after<F>(&mut self, hook: F)
+    pub(crate) fn push_after<F>(&mut self, hook: F)
     where
         F: for<'a> AfterHook<'a> + 'static,
     {

@@ -3,14 +3,7 @@ use std::{collections::hash_map, sync::Arc};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use super::{
-    counters::Counts,
-    entry::Entry,
-    execute::execute,
-    hooks::{AfterHook, BeforeHook, Hooks},
-    runtime::Runtime,
-    service::Service,
-};
+use super::{counters::Counts, entry::Entry, execute::execute, hooks::Hooks, runtime::Runtime, service::Service};
 use crate::{
     request::{Context, Kind},
     session::CloseReason,
@@ -129,22 +122,9 @@ impl RegistryBuilder {
         self
     }
 
-    /// Run `hook` before every handler, and before the hooks of its service.
-    pub fn before<F>(mut self, hook: F) -> Self
-    where
-        F: for<'a> BeforeHook<'a> + 'static,
-    {
-        self.hooks.push_before(hook);
-        self
-    }
-
-    /// Run `hook` after every handler, and after the hooks of its service.
-    pub fn after<F>(mut self, hook: F) -> Self
-    where
-        F: for<'a> AfterHook<'a> + 'static,
-    {
-        self.hooks.push_after(hook);
-        self
+    /// The hooks around every handler: they run outside those of its service.
+    pub(crate) fn hooks(&mut self) -> &mut Hooks {
+        &mut self.hooks
     }
 
     /// The finished registry.

@@ -3,10 +3,9 @@ use std::{borrow::Cow, fmt};
 use futures_util::FutureExt;
 
 use super::{
-    entry::{Call, Schemas},
+    entry::{Call, Draft, Schemas},
     function::Handler,
     hooks::{AfterHook, BeforeHook, Hooks},
-    marks::Marks,
     reply::IntoReply,
 };
 use crate::{
@@ -127,14 +126,4 @@ impl fmt::Debug for Service {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_list().entries(self.drafts.iter().map(|draft| (draft.kind, &draft.name))).finish()
     }
-}
-
-/// A registered handler whose service has no name yet.
-pub(super) struct Draft {
-    pub(super) kind: Kind,
-    pub(super) name: Cow<'static, str>,
-    pub(super) marks: Marks,
-    pub(super) path: &'static str,
-    pub(super) call: Call,
-    pub(super) schemas: fn() -> Schemas,
 }

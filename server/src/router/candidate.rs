@@ -1,8 +1,26 @@
-//! What is known about a server when a choice is made, and how good that makes it.
+//! What a choice is made from: the message, and what is known about each server and how good that makes it.
 
 use std::sync::Arc;
 
 use crate::topology::Server;
+
+/// What a message is about, as far as a choice may depend on it.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Question<'a> {
+    /// The type that a server is wanted of.
+    pub server_type: &'a str,
+    /// The route within that type: `service.method`.
+    pub route: &'a str,
+    /// The session's id; None for a call that a server makes by itself.
+    pub session: Option<i64>,
+    /// The user that the session is bound to.
+    pub uid: Option<&'a str>,
+    /// The session's values, a JSON object; empty without a session.
+    pub data: &'a [u8],
+    /// The argument, as the client or the caller encoded it.
+    pub body: &'a [u8],
+}
 
 /// The link to a server, as the caller has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::{borrow::Cow, collections::HashMap};
 use cereus_crds::HashKey;
 use serde_json::value::RawValue;
 
-use super::policy::Question;
+use super::candidate::Question;
 
 /// 2⁶⁴ divided by the golden ratio: spreads inputs that differ in few bits.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;

@@ -16,7 +16,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use candidate::{Candidate, LinkState, Tier};
+pub use candidate::{Candidate, LinkState, Question, Tier};
 pub use hash::{hash, rendezvous_score, session_key};
-pub use policy::{Question, RoutingFunction, ask, choose};
+pub use policy::{RoutingFunction, ask, choose};
 pub(crate) use service::{Config, Router, RoutingFunctions};

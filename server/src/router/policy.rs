@@ -4,7 +4,10 @@ use cereus_crds::{Policy, Routing, Zone};
 use rand::Rng;
 use smallvec::SmallVec;
 
-use super::{candidate::Candidate, hash::rendezvous_score};
+use super::{
+    candidate::{Candidate, Question},
+    hash::rendezvous_score,
+};
 
 /// Under the policy `hash` a server is passed over while it has more than 1.25 times the mean of pending calls …
 const BOUND_NUMERATOR: usize = 5;
@@ -13,24 +16,6 @@ const BOUND_DENOMINATOR: usize = 4;
 /// … and at least this many. A handful of calls is no load; without a floor, one busy room among idle ones would be torn
 /// from its server.
 const BOUND_FLOOR: usize = 16;
-
-/// What a message is about, as far as a choice may depend on it.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct Question<'a> {
-    /// The type that a server is wanted of.
-    pub server_type: &'a str,
-    /// The route within that type: `service.method`.
-    pub route: &'a str,
-    /// The session's id; None for a call that a server makes by itself.
-    pub session: Option<i64>,
-    /// The user that the session is bound to.
-    pub uid: Option<&'a str>,
-    /// The session's values, a JSON object; empty without a session.
-    pub data: &'a [u8],
-    /// The argument, as the client or the caller encoded it.
-    pub body: &'a [u8],
-}
 
 /// A policy in code: the index of the candidate to take, or None to refuse the message. It is called on the path of
 /// messages, so it must not block.

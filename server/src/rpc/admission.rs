@@ -2,10 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::{
-    Link,
-    proto::{self, frame::Kind},
-};
+use super::{Link, proto};
 
 impl Link {
     /// The peer knows that this server is going away, and sends nothing but pinned messages.
@@ -24,8 +21,6 @@ impl Link {
 
     /// Answers request `id` with a refusal: it was not executed and may go elsewhere.
     pub(crate) fn refuse(&self, id: u64, reason: proto::refusal::Reason) {
-        let refusal = proto::Refusal { reason: reason.into() };
-        let outcome = Some(proto::response::Outcome::Refusal(refusal));
-        self.send(Kind::Response(proto::Response { id, outcome }).into());
+        self.send(proto::Response::refused(id, reason).into());
     }
 }

@@ -45,7 +45,7 @@ fn identity(name: &str) -> Arc<Identity> {
 }
 
 /// Answers each request with its body.
-struct Echo;
+pub(crate) struct Echo;
 
 impl Requests for Echo {
     fn request(&self, link: &Arc<Link>, request: Request, _: Instant) {
@@ -56,7 +56,10 @@ impl Requests for Echo {
     fn batch_done(&self, _: &Arc<Link>) {}
 }
 
-impl Sessions for Echo {
+/// Does nothing about what comes.
+pub(crate) struct Deaf;
+
+impl Sessions for Deaf {
     fn push(&self, _: &Arc<Link>, _: proto::Push) {}
     fn kick(&self, _: &Arc<Link>, _: proto::Kick) {}
     fn bind(&self, _: &Arc<Link>, _: proto::Bind) {}
@@ -65,7 +68,7 @@ impl Sessions for Echo {
     fn unpin(&self, _: &Arc<Link>, _: proto::Unpin) {}
 }
 
-impl LinkEvents for Echo {
+impl LinkEvents for Deaf {
     fn up(&self, _: &Arc<Link>) {}
     fn down(&self, _: &Arc<Link>) {}
     fn draining(&self, _: &Arc<Link>) {}
@@ -73,7 +76,7 @@ impl LinkEvents for Echo {
 }
 
 fn families() -> Families {
-    Families { requests: Arc::new(Echo), sessions: Arc::new(Echo), links: Arc::new(Echo) }
+    Families { requests: Arc::new(Echo), sessions: Arc::new(Deaf), links: Arc::new(Deaf) }
 }
 
 /// Accepts links and echoes, for ever.
@@ -111,16 +114,7 @@ impl Client {
     pub fn open(address: SocketAddr) -> Arc<Self> {
         let links = Links::new(identity("front"), 0, &Config::default());
         links.attach(families());
-        let link = links.open(&Server {
-            id: "back".into(),
-            server_type: "room".into(),
-            address,
-            zone: None,
-            version: None,
-            ready: true,
-            serving: true,
-            terminating: false,
-        });
+        let link = links.open(&Server::new("back", "room", address));
         Arc::new(Self {
             _links: links,
             link,

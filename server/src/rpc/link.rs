@@ -182,11 +182,6 @@ impl Link {
         self.common.worker
     }
 
-    /// The largest message that fits in a frame.
-    pub(crate) fn max_frame(&self) -> usize {
-        self.common.config.max_frame
-    }
-
     /// Keeps the link although its peer left the topology and nothing is in flight, until as many `release`.
     pub(crate) fn hold(&self) {
         self.held.fetch_add(1, Relaxed);

@@ -10,10 +10,7 @@
 //!
 //! Left out: which server to call (`router`), what frames mean (`forward`, `session`), encryption.
 
-#![allow(dead_code, unused_imports, reason = "what the modules above do not use yet")]
-
 mod admission;
-#[doc(hidden)]
 pub(crate) mod bench_support;
 mod codec;
 mod config;
@@ -39,6 +36,7 @@ pub(crate) use config::Config;
 pub(crate) use error::Error;
 pub(crate) use family::{Caller, Families, Identity, LinkEvents, Outcome, Question, Requests, Sessions};
 pub(crate) use link::{Link, Standing};
-pub(crate) use links::{LinkStatus, Links};
-pub(crate) use metrics::{Counts, Loss};
-pub(crate) use serve::{bind, serve, serve_incoming};
+pub(crate) use links::Links;
+#[cfg(test)]
+pub(crate) use serve::serve_incoming;
+pub(crate) use serve::{bind, serve};

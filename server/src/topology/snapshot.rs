@@ -32,6 +32,22 @@ pub struct Server {
     pub terminating: bool,
 }
 
+impl Server {
+    /// A server that takes new work, and of which nothing else is known.
+    pub fn new(id: impl Into<ServerId>, server_type: impl Into<ServerType>, address: impl Into<SocketAddr>) -> Self {
+        Self {
+            id: id.into(),
+            server_type: server_type.into(),
+            address: address.into(),
+            zone: None,
+            version: None,
+            ready: true,
+            serving: true,
+            terminating: false,
+        }
+    }
+}
+
 /// What a ServerType says about calling servers of that type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TypeSettings {

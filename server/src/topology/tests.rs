@@ -1,4 +1,4 @@
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use cereus_crds::{HashKey, Policy, Protocol, Routing, Zone};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
@@ -20,16 +20,7 @@ use super::{
 };
 
 fn server(server_type: &str, id: &str, port: u16) -> Server {
-    Server {
-        id: id.into(),
-        server_type: server_type.into(),
-        address: SocketAddr::from(([127, 0, 0, 1], port)),
-        zone: None,
-        version: None,
-        ready: true,
-        serving: true,
-        terminating: false,
-    }
+    Server::new(id, server_type, ([127, 0, 0, 1], port))
 }
 
 /// A slice of type `room` with these endpoints.

@@ -15,8 +15,8 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use nix::{sys::signal, unistd::Pid};
 use parking_lot::Mutex;
+use rustix::process::{Pid, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// The signals that tests send.
-pub use nix::sys::signal::Signal;
+pub use rustix::process::Signal;
 
 /// The line on the standard output by which a server says that it serves.
 pub const READY: &str = "ready";
@@ -113,7 +113,7 @@ pub struct Program {
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    pid: i32,
+    pid: Pid,
     child: Child,
     output: Arc<Output>,
     errors: Arc<Output>,
@@ -148,7 +148,8 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("cannot start {}", path.display()))?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).context("the process has no id")?;
+        let pid =
+            child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).context("the process has no id")?;
         let (output, errors) = (Arc::new(Output::new()), Arc::new(Output::new()));
         let mut tasks = JoinSet::new();
         if let Some(stream) = child.stdout.take() {
@@ -162,7 +163,7 @@ impl Process {
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.pid.unsigned_abs()
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     /// How it is called in messages.
@@ -196,18 +197,18 @@ impl Process {
 
     /// Send it a signal.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        signal::kill(Pid::from_raw(self.pid), signal).with_context(|| format!("cannot signal {}", self.name))
+        kill_process(self.pid, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
     /// Ask it to end, and wait until it has.
     pub async fn terminate(&mut self, timeout: Duration) -> anyhow::Result<ExitStatus> {
-        self.signal(Signal::SIGTERM)?;
+        self.signal(Signal::TERM)?;
         self.ended(timeout).await
     }
 
     /// Kill it, and wait until it is gone.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::SIGKILL)?;
+        self.signal(Signal::KILL)?;
         self.ended(START_TIMEOUT).await.map(drop)
     }
 

@@ -17,7 +17,7 @@ async fn a_process_is_ready_when_it_says_so() {
     assert!(process.is_running());
     assert!(process.said().contains("hello Ada"));
     let status = process.terminate(Duration::from_secs(5)).await.unwrap();
-    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
     assert!(!process.is_running());
 }
 

@@ -44,7 +44,7 @@ async fn clients_that_asked_hear_of_the_end_and_nobody_is_kicked() {
         let other = cluster.client(transport).await.unwrap();
         reachable(&asked, "game").await;
         let told = Instant::now();
-        cluster.process("connector-1").unwrap().signal(Signal::SIGTERM).unwrap();
+        cluster.process("connector-1").unwrap().signal(Signal::TERM).unwrap();
         let (route, body) = asked.next_push().await.unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!((&*route, &body), ("sys.draining", &json!({ "deadline": 4 })), "over {transport:?}");
@@ -71,7 +71,7 @@ async fn a_frontend_whose_clients_leave_stops_at_once() {
     let mut cluster = impatient().await;
     let client = cluster.client_with(Transport::Tcp, &attentive()).await.unwrap();
     let told = Instant::now();
-    cluster.process("connector-1").unwrap().signal(Signal::SIGTERM).unwrap();
+    cluster.process("connector-1").unwrap().signal(Signal::TERM).unwrap();
     // Load balancers learn late: clients still come meanwhile.
     drop(cluster.client(Transport::WebSocket).await.unwrap());
     client.next_push().await.unwrap();
@@ -88,7 +88,7 @@ async fn a_second_signal_closes_what_is_left() {
     reachable(&client, "game").await;
     let process = cluster.process("connector-1").unwrap();
     let told = Instant::now();
-    process.signal(Signal::SIGTERM).unwrap();
+    process.signal(Signal::TERM).unwrap();
     let draining = || async { Ok((cluster.status("connector-1").await?["phase"] == "draining").then_some(())) };
     eventually("drain", NOTICE, draining).await.unwrap();
     let status = cluster.process("connector-1").unwrap().terminate(STOP).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_drained_backend_waits_for_its_handlers() {
     for game in ["game-1", "game-2"] {
         let busy = || async { Ok((cluster.status("connector-1").await?["pending_calls"] == 1).then_some(())) };
         eventually("call on its way", NOTICE, busy).await.unwrap();
-        cluster.process(game).unwrap().signal(Signal::SIGTERM).unwrap();
+        cluster.process(game).unwrap().signal(Signal::TERM).unwrap();
         stopping.push(game);
     }
     assert_eq!(client.reply(id).await.unwrap().text().unwrap(), "1500 x", "answered before {name} was gone");
@@ -126,7 +126,7 @@ async fn draining_by_hand_fails_the_readiness_probe_and_a_signal_does_not() {
     let other = cluster.server("connector-2").unwrap();
     let stay =
         cereus_tests::client::Client::connect(other.address(Transport::Tcp).unwrap(), Transport::Tcp).await.unwrap();
-    cluster.process("connector-1").unwrap().signal(Signal::SIGTERM).unwrap();
+    cluster.process("connector-1").unwrap().signal(Signal::TERM).unwrap();
     let other = cluster.server("connector-2").unwrap();
     assert_eq!(other.command("/drain").await.unwrap(), 202);
     for (name, ready) in [("connector-1", 200), ("connector-2", 503)] {

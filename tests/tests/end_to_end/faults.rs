@@ -149,6 +149,6 @@ async fn a_frontend_that_stops_answers_what_it_has_taken() {
     let client = cluster.client_with(Transport::Tcp, &Options::default()).await.unwrap();
     let id = client.begin(&trial::route("game", trial::SLEEP), "500 x").await.unwrap();
     reachable(&cluster.client(Transport::Tcp).await.unwrap(), "game").await;
-    cluster.process("connector-1").unwrap().signal(cereus_tests::process::Signal::SIGTERM).unwrap();
+    cluster.process("connector-1").unwrap().signal(cereus_tests::process::Signal::TERM).unwrap();
     assert_eq!(client.reply(id).await.unwrap().text().unwrap(), "500 x");
 }

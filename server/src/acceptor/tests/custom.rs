@@ -1,10 +1,10 @@
-//! An acceptor as a game may write it: clients on a Unix socket.
+//! An acceptor as a game may write it: clients that come through a pipe in memory.
 
-use std::{io, os::unix::net::UnixStream as StdStream, path::PathBuf};
+use std::io;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    sync::mpsc,
 };
 
 use super::Running;
@@ -14,45 +14,40 @@ use crate::{
     session::CloseReason,
 };
 
-struct UnixAcceptor {
-    path: PathBuf,
-    listener: UnixListener,
-}
+struct Pipes(mpsc::Receiver<DuplexStream>);
 
-struct UnixSocket(StdStream);
+struct Pipe(DuplexStream);
 
-impl Acceptor for UnixAcceptor {
-    type Socket = UnixSocket;
+impl Acceptor for Pipes {
+    type Socket = Pipe;
 
     fn name(&self) -> &'static str {
-        "unix"
+        "pipes"
     }
 
     fn address(&self) -> String {
-        self.path.display().to_string()
+        "memory".to_owned()
     }
 
-    async fn accept(&mut self) -> io::Result<(UnixSocket, Peer)> {
-        let (stream, _) = self.listener.accept().await?;
-        Ok((UnixSocket(stream.into_std()?), Peer::default()))
+    async fn accept(&mut self) -> io::Result<(Pipe, Peer)> {
+        Ok((Pipe(self.0.recv().await.ok_or(io::ErrorKind::BrokenPipe)?), Peer::default()))
     }
 }
 
-impl Socket for UnixSocket {
-    type Transport = StreamTransport<UnixStream>;
+impl Socket for Pipe {
+    type Transport = StreamTransport<DuplexStream>;
 
     async fn open(self) -> io::Result<Self::Transport> {
-        Ok(StreamTransport::new(UnixStream::from_std(self.0)?))
+        Ok(StreamTransport::new(self.0))
     }
 }
 
 #[tokio::test]
 async fn clients_connect_over_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("game.sock");
-    let listener = UnixListener::bind(&path).expect("a new socket");
-    let mut running = Running::start(UnixAcceptor { path: path.clone(), listener });
-    let mut stream = UnixStream::connect(&path).await.expect("it listens");
+    let (clients, pipes) = mpsc::channel(1);
+    let mut running = Running::start(Pipes(pipes));
+    let (mut stream, end) = duplex(4096);
+    clients.send(end).await.expect("it accepts");
     stream
         .write_all(&[&handshake("{}")[..], &ACK, &request(5, "a", "hello")].concat())
         .await

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 
-use super::problem::Problem;
-
 const PREFIX: &str = "CEREUS__";
 const SEPARATOR: &str = "__";
 
@@ -13,24 +11,18 @@ pub(super) struct Variable {
     pub(super) name: String,
     /// In lower case; the schema knows how they are spelled.
     pub(super) segments: Vec<String>,
-    pub(super) value: String,
+    pub(super) value: OsString,
 }
 
 /// The variables that are ours. Whole sections come before keys in them, so that a key wins over its section.
-pub(super) fn select(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Result<Variable, Problem>> {
+pub(super) fn select(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Variable> {
     let ours = variables.into_iter().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;
-        let segments: Vec<String> = name.strip_prefix(PREFIX)?.split(SEPARATOR).map(str::to_lowercase).collect();
-        Some(match value.into_string() {
-            Ok(value) => Ok(Variable { name, segments, value }),
-            Err(_) => Err(Problem::NotText { name }),
-        })
+        let segments = name.strip_prefix(PREFIX)?.split(SEPARATOR).map(str::to_lowercase).collect();
+        Some(Variable { name, segments, value })
     });
     let mut ours: Vec<_> = ours.collect();
-    ours.sort_by_key(|variable| match variable {
-        Ok(variable) => (variable.segments.len(), variable.name.clone()),
-        Err(problem) => (0, problem.to_string()),
-    });
+    ours.sort_by_key(|variable| (variable.segments.len(), variable.name.clone()));
     ours
 }
 

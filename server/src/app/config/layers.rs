@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Origin {
     /// A file.
     File(PathBuf),

@@ -5,9 +5,10 @@
 //! is right. Where each value came from is kept.
 //!
 //! [`Settings`] is made of sections that belong to the modules they configure; only those of the server as a whole are
-//! here. A game adds sections of its own with [`Loader::section`].
+//! here. A game adds sections of its own with [`Loader::section`]. What stands where is told by [`Loader::keys`].
 
 mod environment;
+mod keys;
 mod layers;
 mod problem;
 mod schema;
@@ -25,12 +26,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use self::{layers::Layers, schema::Schema};
 pub(crate) use self::{
+    keys::Key,
     layers::Origin,
     problem::Problem,
     settings::{SerializerName, Settings},
 };
+use self::{layers::Layers, schema::Schema};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,13 @@ pub(crate) enum ConfigError {
     Invalid(Vec<Problem>),
 }
 
+impl ConfigError {
+    /// Whether nothing is wrong but that keys are not set.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Invalid(problems) if problems.iter().all(|p| matches!(p, Problem::Missing { .. })))
+    }
+}
+
 /// Collects the layers, lowest first.
 #[derive(Debug)]
 pub(crate) struct Loader {
@@ -74,6 +83,9 @@ impl Loader {
 
     /// Add a section of the game, read with [`Loaded::section`].
     pub(crate) fn section(&mut self, name: &str, schema: schemars::Schema) -> &mut Self {
+        if self.schema.root().keys().contains(name) {
+            self.problems.push(Problem::Taken { name: name.to_owned() });
+        }
         self.schema.add(name, schema);
         self.sections.push(name.to_owned());
         self
@@ -97,13 +109,12 @@ impl Loader {
     /// Layer the variables whose names begin with `CEREUS__`.
     pub(crate) fn environment(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) -> &mut Self {
         for variable in environment::select(variables) {
-            match variable {
-                Ok(variable) => {
-                    let path = self.schema.root().spell(&variable.segments);
-                    self.text(&path, &variable.value, &Origin::Environment(variable.name));
-                }
-                Err(problem) => self.problems.push(problem),
-            }
+            let Ok(value) = variable.value.into_string() else {
+                self.problems.push(Problem::NotText { name: variable.name });
+                continue;
+            };
+            let path = self.schema.root().spell(&variable.segments);
+            self.text(&path, &value, &Origin::Environment(variable.name));
         }
         self
     }
@@ -125,6 +136,11 @@ impl Loader {
             _ => self.problems.push(Problem::NoAssignment { flag: flag.to_owned(), text: assignment.to_owned() }),
         }
         self
+    }
+
+    /// Every key there is, with what the layers say about it so far; whether that is right is not looked at.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        keys::list(&self.schema, &self.layers)
     }
 
     /// Check the keys of all layers.
@@ -161,16 +177,9 @@ impl Loaded {
     }
 
     /// Read one section of the game; an absent one is read as if it were empty.
-    #[allow(dead_code, reason = "what a game's own sections will be read with")]
     pub(crate) fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, ConfigError> {
         let section = self.layers.tree().get(name).cloned();
         self.read(&section.unwrap_or_else(|| Value::Object(Map::new())), name)
-    }
-
-    /// Where the value at a path such as `drain.linger` came from; none: it is the default.
-    #[allow(dead_code, reason = "what `cereus config` will show beside each value")]
-    pub(crate) fn origin(&self, path: &str) -> Option<&Origin> {
-        self.layers.origin(path)
     }
 
     fn read<T: DeserializeOwned>(&self, tree: &Value, prefix: &str) -> Result<T, ConfigError> {

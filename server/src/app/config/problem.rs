@@ -43,6 +43,11 @@ pub(crate) enum Problem {
         /// Its name.
         name: String,
     },
+    /// A section of the game has the name of one that is there already.
+    Taken {
+        /// The name.
+        name: String,
+    },
     /// A flag that takes `section.key=value` and was given something else.
     NoAssignment {
         /// The flag.
@@ -91,6 +96,7 @@ impl fmt::Display for Problem {
                 describe(out, meaning.as_deref())
             }
             Self::NotText { name } => write!(out, "{name}: the value is not UTF-8 text"),
+            Self::Taken { name } => write!(out, "the game's section {name} needs another name: there is one already"),
             Self::NoAssignment { flag, text } => write!(out, "{flag} {text}: write section.key=value"),
         }
     }

@@ -76,19 +76,20 @@ impl<'a> Node<'a> {
     }
 
     /// The keys that an object here may have.
-    fn keys(&self) -> BTreeSet<&'a str> {
+    pub(super) fn keys(&self) -> BTreeSet<&'a str> {
         let objects = self.alternatives.iter().filter_map(|schema| schema.get("properties")?.as_object());
         objects.flat_map(Map::keys).map(String::as_str).collect()
     }
 
     /// Whether an object here may have keys of any name.
-    fn is_open(&self) -> bool {
-        let additional = |schema: &&Value| match schema.get("additionalProperties") {
-            Some(Value::Bool(allowed)) => *allowed,
-            Some(_) => true,
-            None => false,
-        };
-        self.alternatives.iter().any(additional) || self.keys().is_empty()
+    pub(super) fn is_open(&self) -> bool {
+        !self.alternatives.iter().any(|schema| schema.get("additionalProperties") == Some(&Value::Bool(false)))
+    }
+
+    /// Whether an object here must have the key.
+    fn requires(&self, key: &str) -> bool {
+        let required = |schema: &&'a Value| schema.get("required").and_then(Value::as_array);
+        self.alternatives.iter().filter_map(required).flatten().any(|name| name == key)
     }
 
     /// The place of a key or an index.
@@ -150,12 +151,22 @@ impl<'a> Node<'a> {
         self.alternatives.iter().any(|schema| schema.get("writeOnly") == Some(&Value::Bool(true)))
     }
 
-    /// The first sentence of what is documented about this place.
-    pub(super) fn meaning(&self) -> Option<String> {
+    /// The first paragraph of what is documented about this place.
+    pub(super) fn description(&self) -> Option<String> {
         let mut texts = self.alternatives.iter().filter_map(|schema| schema.get("description")?.as_str());
-        let line = texts.next()?.split("\n\n").next()?.replace('\n', " ");
-        let end = line.find(". ").unwrap_or(line.len());
-        Some(line.get(..end)?.trim_end_matches('.').to_owned())
+        Some(texts.next()?.split("\n\n").next()?.replace('\n', " "))
+    }
+
+    /// The first sentence of that.
+    pub(super) fn meaning(&self) -> Option<String> {
+        let description = self.description()?;
+        let end = description.find(". ").unwrap_or(description.len());
+        Some(description.get(..end)?.trim_end_matches('.').to_owned())
+    }
+
+    /// What holds where nothing is set.
+    pub(super) fn default(&self) -> Option<&'a Value> {
+        self.alternatives.iter().find_map(|schema| schema.get("default")).filter(|value| !value.is_null())
     }
 
     /// Drop keys that are there without a value (`drain:` with nothing below it), where null means nothing.
@@ -219,16 +230,34 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The paths of all keys below this place.
-    fn paths(&self, path: &str, depth: usize, paths: &mut Vec<String>) {
+    /// All places below this one, each before those below it.
+    pub(super) fn places(&self) -> Vec<Place<'a>> {
+        let mut places = Vec::new();
+        self.collect("", 0, &mut places);
+        places
+    }
+
+    fn collect(&self, path: &str, depth: usize, places: &mut Vec<Place<'a>>) {
         for key in self.keys() {
+            let Some(node) = self.child(key).filter(|_| depth < DEPTH) else { continue };
             let path = join(path, key);
-            if let Some(child) = self.child(key).filter(|_| depth < DEPTH) {
-                child.paths(&path, depth + 1, paths);
+            let items = node.child("0").filter(|_| node.accepts("array"));
+            places.push(Place { path: path.clone(), is_required: self.requires(key), node: node.clone() });
+            node.collect(&path, depth + 1, places);
+            if let Some(items) = items {
+                items.collect(&format!("{path}[]"), depth + 1, places);
             }
-            paths.push(path);
         }
     }
+}
+
+/// A place and how to get there.
+pub(super) struct Place<'a> {
+    /// From where the search began; `[]` stands for each item of a list.
+    pub(super) path: String,
+    /// What holds it must have it.
+    pub(super) is_required: bool,
+    pub(super) node: Node<'a>,
 }
 
 /// What a check needs everywhere.
@@ -243,9 +272,8 @@ impl Check<'_, '_> {
         let known: Vec<String> = node.keys().into_iter().map(str::to_owned).collect();
         let nearest = nearest(key, &known).map(|near| format!("{parent}{near}")).or_else(|| {
             // Right key, wrong section.
-            let mut all = Vec::new();
-            self.root.paths("", 0, &mut all);
-            all.into_iter().find(|path| path.rsplit('.').next().is_some_and(|last| plain(last) == plain(key)))
+            let mut paths = self.root.places().into_iter().map(|place| place.path).filter(|path| !path.contains('['));
+            paths.find(|path| path.rsplit('.').next().is_some_and(|last| plain(last) == plain(key)))
         });
         Problem::Unknown { origin: self.layers.origin(&path).cloned(), path, nearest, known }
     }

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::acceptor::Protocol;
+use crate::{acceptor::Protocol, app::Application, request::App};
 
 use super::{ConfigError, Loaded, Loader, Origin, SerializerName, Settings};
 
@@ -74,10 +74,10 @@ fn later_layers_win_key_by_key() {
     assert_eq!(settings.drain.linger, Duration::from_secs(1));
     assert_eq!(settings.drain.spread(), Duration::from_secs(15));
     assert_eq!(settings.admin.listen, None);
-    let origin = |path| loaded.origin(path).map(ToString::to_string);
-    assert_eq!(loaded.origin("server.id"), Some(&Origin::Environment("CEREUS__SERVER__ID".to_owned())));
+    let origin = |path| loaded.layers.origin(path).map(ToString::to_string);
+    assert_eq!(loaded.layers.origin("server.id"), Some(&Origin::Environment("CEREUS__SERVER__ID".to_owned())));
     assert_eq!(origin("server.workers").as_deref(), Some("--set server.workers=5"));
-    assert!(matches!(loaded.origin("drain.linger"), Some(Origin::File(_))));
+    assert!(matches!(loaded.layers.origin("drain.linger"), Some(Origin::File(_))));
     assert_eq!(origin("server.serializer"), None);
 }
 
@@ -111,7 +111,7 @@ fn lists_replace_and_may_come_as_text() {
     let acceptors = settings.acceptor.listen;
     let names: Vec<_> = acceptors.iter().map(|acceptor| (acceptor.name.as_str(), acceptor.protocol)).collect();
     assert_eq!(names, [("b", Protocol::WebSocket), ("c", Protocol::Tcp)]);
-    let origin = loaded.origin("acceptor.listen[1].name").unwrap();
+    let origin = loaded.layers.origin("acceptor.listen[1].name").unwrap();
     assert_eq!(origin.to_string(), "CEREUS__ACCEPTOR__LISTEN");
 }
 
@@ -235,6 +235,50 @@ fn a_game_has_sections_of_its_own() {
     let error = loaded.section::<Game>("game").unwrap_err().to_string();
     assert!(error.starts_with("--set game.room_size=x: game.room_size = \"x\": invalid type"), "{error}");
     assert!(error.ends_with("(How many players a room holds)"), "{error}");
+}
+
+#[test]
+fn handlers_take_a_section_as_state() {
+    let mut application = Application::default();
+    application.config::<Game>("game");
+    let mut loader = Loader::new::<Settings>();
+    for (name, schema) in application.sections() {
+        loader.section(name, schema.clone());
+    }
+    loader.set("--set", "server.type=room").set("--set", "game.room_size=4");
+    application.configure(&loader.finish().unwrap()).unwrap();
+    let app = application.states.into_iter().fold(App::builder("one", "room"), |app, state| state(app)).build();
+    assert_eq!(app.get::<Game>().unwrap().room_size, 4);
+}
+
+#[test]
+fn unknown_keys_of_a_game_are_the_business_of_its_type() {
+    #[derive(Debug, Deserialize, JsonSchema)]
+    struct Open {
+        size: u32,
+    }
+    let mut loader = Loader::new::<Settings>();
+    loader.section("game", schema_for!(Open)).set("--set", "server.type=room").set("--set", "game={size: 4, more: 5}");
+    assert_eq!(loader.finish().unwrap().section::<Open>("game").unwrap().size, 4);
+}
+
+#[test]
+fn a_section_of_a_game_has_a_name_of_its_own() {
+    let mut loader = Loader::new::<Settings>();
+    loader.section("drain", schema_for!(Game)).section("game", schema_for!(Game)).section("game", schema_for!(Game));
+    loader.set("--set", "server.type=room");
+    let error = loader.finish().unwrap_err().to_string();
+    let expected =
+        ["drain", "game"].map(|name| format!("the game's section {name} needs another name: there is one already"));
+    assert_eq!(error.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn no_section_of_ours_takes_unknown_keys() {
+    let loader = Loader::new::<Settings>();
+    let sections = loader.schema.root().places().into_iter().filter(|place| !place.node.keys().is_empty());
+    let open: Vec<String> = sections.filter(|place| place.node.is_open()).map(|place| place.path).collect();
+    assert_eq!(open, [""; 0]);
 }
 
 #[test]

@@ -4,15 +4,14 @@
 
 use std::{
     io,
-    os::fd::{AsFd as _, AsRawFd, RawFd},
+    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::task::AtomicWaker;
-use nix::sys::{
-    time::TimeSpec,
-    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -92,35 +91,23 @@ pub(super) async fn pace(schedule: Schedule, wakers: &[Arc<AtomicWaker>]) -> io:
 }
 
 /// A one-shot timer of nanosecond resolution.
-struct Timer(AsyncFd<Descriptor>);
-
-struct Descriptor(TimerFd);
-
-impl AsRawFd for Descriptor {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
+struct Timer(AsyncFd<OwnedFd>);
 
 impl Timer {
     fn new() -> io::Result<Timer> {
-        let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-        #[expect(deprecated, reason = "the other constructor is unsafe; a Descriptor owns its file for its whole life")]
-        let timer = AsyncFd::with_interest(Descriptor(timer), Interest::READABLE)?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        #[expect(deprecated, reason = "the other constructor is unsafe; this descriptor never changes")]
+        let timer = AsyncFd::with_interest(timer, Interest::READABLE)?;
         Ok(Timer(timer))
     }
 
     async fn sleep(&self, time: Duration) -> io::Result<()> {
         // Zero would disarm it.
         let time = time.max(Duration::from_nanos(1));
-        let expiration = Expiration::OneShot(TimeSpec::from_duration(time));
-        self.0.get_ref().0.set(expiration, TimerSetTimeFlags::empty())?;
-        loop {
-            let mut guard = self.0.readable().await?;
-            if let Ok(result) = guard.try_io(|timer| Ok(timer.get_ref().0.wait()?)) {
-                return result;
-            }
-        }
+        let once =
+            Itimerspec { it_interval: Timespec::default(), it_value: time.try_into().map_err(io::Error::other)? };
+        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)?;
+        // How often it has expired: once.
+        self.0.async_io(Interest::READABLE, |timer| Ok(rustix::io::read(timer, &mut [0; 8])?)).await.map(drop)
     }
 }

@@ -91,14 +91,11 @@ async fn hooks_of_the_application_are_around_those_of_the_service() {
     }
     let service = Service::new().request("echo", echo).before(before(b'3')).before(before(b'4')).after(after(b'5'));
     let other = Service::new().remote("echo", echo);
-    let registry = Registry::builder()
-        .before(before(b'1'))
-        .service("test", service)
-        .before(before(b'2'))
-        .after(after(b'6'))
-        .service("other", other)
-        .build()
-        .unwrap();
+    let mut builder = Registry::builder().service("test", service);
+    builder.hooks().push_before(before(b'1'));
+    builder.hooks().push_before(before(b'2'));
+    builder.hooks().push_after(after(b'6'));
+    let registry = builder.service("other", other).build().unwrap();
     assert_eq!(request(&registry, "echo", b"").await.as_deref(), Ok(&b"123456"[..]));
     let mut context = context(Kind::Remote, "echo", b"");
     context.route = Text::from("other.echo");

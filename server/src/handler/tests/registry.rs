@@ -104,11 +104,12 @@ async fn the_end_of_a_session_runs_every_service_in_order() {
     let last = order.clone();
     let hooked = Arc::new(AtomicUsize::new(0));
     let hook = hooked.clone();
-    let registry = Registry::builder()
-        .before(move |_: &mut Context| {
-            hook.fetch_add(1, Ordering::Relaxed);
-            std::future::ready(Ok::<(), Error>(()))
-        })
+    let mut builder = Registry::builder();
+    builder.hooks().push_before(move |_: &mut Context| {
+        hook.fetch_add(1, Ordering::Relaxed);
+        std::future::ready(Ok::<(), Error>(()))
+    });
+    let registry = builder
         .service("first", Service::new().on_disconnect(async || -> () { panic!("a game's mistake") }))
         .service(
             "second",

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use cereus_crds::{HashKey, Policy, Routing, Zone};
 use proptest::{
@@ -16,16 +16,7 @@ use crate::topology::Server;
 const POLICIES: [Policy; 5] = [Policy::LeastPending, Policy::Random, Policy::RoundRobin, Policy::Hash, Policy::Sticky];
 
 fn server(id: &str) -> Arc<Server> {
-    Arc::new(Server {
-        id: id.into(),
-        server_type: "room".into(),
-        address: SocketAddr::from(([127, 0, 0, 1], 7000)),
-        zone: None,
-        version: None,
-        ready: true,
-        serving: true,
-        terminating: false,
-    })
+    Arc::new(Server::new(id, "room", ([127, 0, 0, 1], 7000)))
 }
 
 fn servers(count: usize) -> Vec<Arc<Server>> {

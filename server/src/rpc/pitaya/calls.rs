@@ -2,7 +2,6 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,12 +16,11 @@ use rustc_hash::FxHashMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::Endpoint;
 use tower::ServiceExt as _;
 
-use super::channels::{Client, client_on};
+use super::channels::{Client, client_on, endpoint};
 use super::outgoing;
-use crate::rpc::config::{CLOSE_TIMEOUT, CONNECT_TIMEOUT, CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::rpc::config::{CLOSE_TIMEOUT, CONNECT_TIMEOUT};
 use crate::rpc::connector::{BoxedConnector, BoxedIo};
 use crate::rpc::link::Common;
 use crate::rpc::proto::{self, frame::Kind};
@@ -167,16 +165,6 @@ async fn connect(link: &Arc<Link>, connector: BoxedConnector, end: DropGuard) ->
     let endpoint = endpoint(address)?;
     let channel = timeout(CONNECT_TIMEOUT, endpoint.connect_with_connector(once)).await;
     Ok(client_on(channel.map_err(|_| Error::Timeout)?.map_err(Error::Connect)?))
-}
-
-/// How such servers are connected. Unlike on a link there are no pings: servers in Go allow one in five minutes and
-/// close the connection of those who send more. What is sent and not acknowledged ends a connection all the same.
-pub(super) fn endpoint(address: SocketAddr) -> Result<Endpoint, Error> {
-    Ok(Endpoint::from_shared(format!("http://{address}"))
-        .map_err(Error::Connect)?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .initial_stream_window_size(STREAM_WINDOW))
 }
 
 /// A connection whose end somebody watches.

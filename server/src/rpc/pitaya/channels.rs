@@ -1,4 +1,5 @@
-//! Connections to servers that are called outside of any link: frontends that forwarded a message by a unary call.
+//! Connections to servers that take unary calls; those outside of any link, to frontends that forwarded a message by such
+//! a call, are kept here.
 
 use std::net::SocketAddr;
 
@@ -6,9 +7,8 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tonic::transport::{Channel, Endpoint};
 
-use super::calls::endpoint;
 use crate::rpc::Error;
-use crate::rpc::config::MAX_BATCH;
+use crate::rpc::config::{CONNECT_TIMEOUT, CONNECTION_WINDOW, MAX_BATCH, STREAM_WINDOW};
 use crate::rpc::connector::Tcp;
 use crate::rpc::proto::pitaya::pitaya_client::PitayaClient;
 use crate::topology::{Server, ServerId, Snapshot};
@@ -33,12 +33,21 @@ impl Channels {
         {
             return Ok(client.clone());
         }
-        let endpoint: Endpoint = endpoint(server.address)?;
-        let client = client_on(endpoint.connect_with_connector_lazy(Tcp));
+        let client = client_on(endpoint(server.address)?.connect_with_connector_lazy(Tcp));
         channels.retain(|id, _| snapshot.server(id).is_some());
         channels.insert(server.id.clone(), (server.address, client.clone()));
         Ok(client)
     }
+}
+
+/// How such servers are connected. Unlike on a link there are no pings: servers in Go allow one in five minutes and
+/// close the connection of those who send more. What is sent and not acknowledged ends a connection all the same.
+pub(super) fn endpoint(address: SocketAddr) -> Result<Endpoint, Error> {
+    Ok(Endpoint::from_shared(format!("http://{address}"))
+        .map_err(Error::Connect)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW))
 }
 
 /// A client over `channel` that takes messages as large as a link does.

@@ -24,7 +24,7 @@ use super::proto::pitaya::pitaya_server::{Pitaya, PitayaServer};
 
 pub(super) use calls::{attempt, link};
 pub(crate) use channels::{Channels, Client};
-pub(crate) use metadata::{NotAnObject, read as read_metadata, timeout, write as write_metadata};
+pub(crate) use metadata::{read as read_metadata, timeout, write as write_metadata};
 pub(crate) use outgoing::failure;
 
 /// The service, as something to serve beside the links.

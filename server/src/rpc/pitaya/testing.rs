@@ -22,8 +22,8 @@ pub(crate) enum Seen {
     /// A call, and the timeout that gRPC itself carries.
     Call(protos::Request, Option<String>),
     Push(protos::Push),
-    Bind(protos::BindMsg),
-    Kick(protos::KickMsg),
+    Bind,
+    Kick,
 }
 
 /// How a fake server answers calls.
@@ -76,16 +76,7 @@ impl Fake {
 
     /// How the topology shows it.
     pub(crate) fn server(&self, id: &str, server_type: &str) -> Server {
-        Server {
-            id: id.into(),
-            server_type: server_type.into(),
-            address: self.address,
-            zone: None,
-            version: None,
-            ready: true,
-            serving: true,
-            terminating: false,
-        }
+        Server::new(id, server_type, self.address)
     }
 
     /// The next call it gets.
@@ -128,16 +119,13 @@ impl Pitaya for Service {
         data("ack").map(Response::new)
     }
 
-    async fn session_bind_remote(
-        &self,
-        request: Request<protos::BindMsg>,
-    ) -> Result<Response<protos::Response>, Status> {
-        self.seen.send(Seen::Bind(request.into_inner())).await.unwrap();
+    async fn session_bind_remote(&self, _: Request<protos::BindMsg>) -> Result<Response<protos::Response>, Status> {
+        self.seen.send(Seen::Bind).await.unwrap();
         data("ack").map(Response::new)
     }
 
-    async fn kick_user(&self, request: Request<protos::KickMsg>) -> Result<Response<protos::KickAnswer>, Status> {
-        self.seen.send(Seen::Kick(request.into_inner())).await.unwrap();
+    async fn kick_user(&self, _: Request<protos::KickMsg>) -> Result<Response<protos::KickAnswer>, Status> {
+        self.seen.send(Seen::Kick).await.unwrap();
         Ok(Response::new(protos::KickAnswer { kicked: true }))
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{Network, Node, Seen, identity, server};
-use crate::rpc::{Config, Loss, Standing, bind};
+use crate::rpc::{Config, Standing, bind, metrics::Loss};
 
 /// Calls `back` under the id `promised` and expects that nothing is executed there, for this reason.
 async fn check(promised: &str, theirs: &str, expected: Loss) {

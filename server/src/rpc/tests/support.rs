@@ -343,16 +343,7 @@ pub(crate) fn identity(name: &str, serializer: &str) -> Arc<Identity> {
 
 /// A server `name` at `127.0.0.1:<port>` of the network.
 pub(crate) fn server(name: &str, port: u16) -> Arc<Server> {
-    Arc::new(Server {
-        id: name.into(),
-        server_type: "room".into(),
-        address: ([127, 0, 0, 1], port).into(),
-        zone: None,
-        version: None,
-        ready: true,
-        serving: true,
-        terminating: false,
-    })
+    Arc::new(Server::new(name, "room", ([127, 0, 0, 1], port)))
 }
 
 impl Node {

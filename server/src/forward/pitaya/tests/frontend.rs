@@ -62,16 +62,7 @@ impl Entity for Socket {
 
 /// A frontend with the session 42.
 async fn frontend() -> (Host, Arc<Socket>) {
-    let server = |id: &str, server_type: &str| Server {
-        id: id.into(),
-        server_type: server_type.into(),
-        address: "127.0.0.1:1".parse().unwrap(),
-        zone: None,
-        version: None,
-        ready: true,
-        serving: true,
-        terminating: false,
-    };
+    let server = |id: &str, server_type: &str| Server::new(id, server_type, ([127, 0, 0, 1], 1));
     let servers = vec![server("host-1", "host"), server("host-2", "host"), server("other-1", "other")];
     let host = Host::start(Options { frontend: true, servers, ..Options::default() }).await;
     let record = Arc::new(Record::new(SessionId::try_from(42).unwrap()));

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tonic::Status;
 
+use crate::rpc::bench_support::{Deaf, Echo};
 use crate::rpc::pitaya::testing::{Fake, Seen, data};
 use crate::rpc::proto::{self, pitaya as protos, response};
-use crate::rpc::{Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, Standing};
+use crate::rpc::{Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Standing};
 
 /// What becomes of calls, and of the link.
 #[derive(Debug)]
@@ -40,25 +41,6 @@ impl Caller for Listener {
     }
 }
 
-/// Such a link receives no frames.
-struct Nothing;
-
-impl Requests for Nothing {
-    fn request(&self, _: &Arc<Link>, _: proto::Request, _: tokio::time::Instant) {}
-    fn cancel(&self, _: &Arc<Link>, _: u64) {}
-    fn closed(&self, _: &Arc<Link>, _: proto::Closed) {}
-    fn batch_done(&self, _: &Arc<Link>) {}
-}
-
-impl Sessions for Nothing {
-    fn push(&self, _: &Arc<Link>, _: proto::Push) {}
-    fn kick(&self, _: &Arc<Link>, _: proto::Kick) {}
-    fn bind(&self, _: &Arc<Link>, _: proto::Bind) {}
-    fn save(&self, _: &Arc<Link>, _: proto::SessionSave) {}
-    fn pin(&self, _: &Arc<Link>, _: proto::Pin) {}
-    fn unpin(&self, _: &Arc<Link>, _: proto::Unpin) {}
-}
-
 /// A frontend with one link.
 struct Front {
     links: Arc<Links>,
@@ -77,8 +59,8 @@ impl Front {
         let (sender, events) = mpsc::channel(1000);
         let listener = Arc::new(Listener(sender));
         let links = Links::new(Arc::new(identity), 0, &Config::default());
-        let nothing = Arc::new(Nothing);
-        links.attach(Families { requests: nothing.clone(), sessions: nothing, links: listener.clone() });
+        // Such a link receives no frames.
+        links.attach(Families { requests: Arc::new(Echo), sessions: Arc::new(Deaf), links: listener.clone() });
         Self { links, listener, events }
     }
 
