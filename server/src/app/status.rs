@@ -22,6 +22,7 @@ impl StatusSource for Server {
             },
             phase: self.phase(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            servers: self.known_servers(),
             sessions: self.shared.pool.len() as u64,
             pins: self.shared.pins.len() as u64,
             lanes: self.shared.lanes.len() as u64,
@@ -53,6 +54,14 @@ impl StatusSource for Server {
 }
 
 impl Server {
+    fn known_servers(&self) -> BTreeMap<String, usize> {
+        let mut servers = BTreeMap::new();
+        for server in self.shared.topology.current().all().filter(|server| server.ready) {
+            *servers.entry(server.server_type.to_string()).or_default() += 1;
+        }
+        servers
+    }
+
     fn counters(&self) -> BTreeMap<String, u64> {
         let mut counters = BTreeMap::new();
         let mut add = |name: String, count: u64| *counters.entry(name).or_default() += count;

@@ -79,41 +79,42 @@ impl Dialogue {
         self.state.lock().open.len()
     }
 
-    fn request(&self, message: Message, now: Instant) {
+    /// Takes a message; says whether the session may not have another one.
+    fn request(&self, message: Message, now: Instant) -> bool {
         // A request with id 0 cannot be answered; existing servers run it as a notify.
         let answer = (message.kind == MessageKind::Request && message.id != 0).then_some(message.id);
         if message.kind == MessageKind::Request && message.id == 0 {
             self.dispatcher.counters.unnumbered();
         }
-        if let Err(error) = self.route(answer, message, now) {
+        self.route(answer, message, now).unwrap_or_else(|error| {
             self.dispatcher.counters.refused();
             if let Some(id) = answer {
                 self.client.respond(id, Err(error));
             } else {
                 tracing::debug!(code = %error.code(), error = %error.message(), "notify refused");
             }
-        }
+            self.is_full()
+        })
     }
 
-    fn route(&self, answer: Option<u64>, message: Message, now: Instant) -> Result<(), Error> {
+    fn route(&self, answer: Option<u64>, message: Message, now: Instant) -> Result<bool, Error> {
         let route = Route::parse(&message.route).map_err(|error| Error::new(codes::BAD_REQUEST, error.to_string()))?;
         match route.server_type {
             Some(other) if other != &*self.dispatcher.parts.server_type => {
                 let mut state = self.state.lock();
                 let server_type = self.flow_to(&mut state, other, now)?;
-                self.forward(state, answer, &server_type, message, now);
+                Ok(self.forward(state, answer, &server_type, message, now))
             }
             _ => {
                 let parts = &self.dispatcher.parts;
                 let kind = if answer.is_some() { Kind::Request } else { Kind::Notify };
                 let entry = parts.registry.find(kind, &parts.server_type, route.service_method())?.clone();
-                self.handle(answer, entry, message, now);
+                Ok(self.handle(answer, entry, message, now))
             }
         }
-        Ok(())
     }
 
-    fn handle(&self, answer: Option<u64>, entry: Arc<Entry>, message: Message, now: Instant) {
+    fn handle(&self, answer: Option<u64>, entry: Arc<Entry>, message: Message, now: Instant) -> bool {
         let deadline = now + self.dispatcher.parts.request_timeout;
         let mut state = self.state.lock();
         let slot = state.open.insert(answer, deadline, None);
@@ -126,8 +127,10 @@ impl Dialogue {
             message_id: message.id,
             deadline,
         };
+        let is_full = self.is_full_in(&state);
         drop(state);
         self.push(job);
+        is_full
     }
 
     fn push(&self, job: Job) {
@@ -155,7 +158,7 @@ impl Dialogue {
         server_type: &ServerType,
         message: Message,
         now: Instant,
-    ) {
+    ) -> bool {
         let deadline = now + self.dispatcher.parts.request_timeout;
         let slot = state.open.insert(answer, deadline, Some(server_type.clone()));
         let parcel = Parcel {
@@ -168,8 +171,10 @@ impl Dialogue {
             deadline,
         };
         let answers = self.with_flow(&mut state, server_type, Some(now), |flow, dispatch| flow.offer(parcel, dispatch));
+        let is_full = self.is_full_in(&state);
         drop(state);
         self.answer(answers);
+        is_full
     }
 
     /// Runs `work` on the flow of `server_type`, and drops that when it is idle; gives the answers to requests that could
@@ -344,14 +349,15 @@ fn deadline_passed() -> Error {
 
 impl Conversation for Dialogue {
     fn message(&self, message: Message, now: Instant) -> bool {
-        match message.kind {
+        let is_full = match message.kind {
             MessageKind::Request | MessageKind::Notify | MessageKind::Push => self.request(message, now),
-            MessageKind::Response => self.client.respond(
-                message.id,
-                Err(Error::new(codes::BAD_REQUEST, "a client sends requests and notifies, not responses")),
-            ),
-        }
-        !self.is_full()
+            MessageKind::Response => {
+                let error = Error::new(codes::BAD_REQUEST, "a client sends requests and notifies, not responses");
+                self.client.respond(message.id, Err(error));
+                self.is_full()
+            }
+        };
+        !is_full
     }
 
     fn is_full(&self) -> bool {

@@ -156,18 +156,15 @@ impl Incoming {
         self.calls.lock().len()
     }
 
-    fn enqueue(&self, link: Arc<Link>, session: Representation, work: Work) {
+    fn enqueue(&self, link: &Arc<Link>, session: Representation, work: Work) {
         let key = (link.incarnation(), session.id.get());
-        let job = Job { session: session.clone(), work };
-        let open = |session| {
-            let agent = Arc::new(RemoteAgent::new(link, key, self.parts.pins.clone()));
-            Arc::new(RemoteSession {
-                copy: Copy::new(session, agent.clone(), self.serializer()),
-                agent: RemoteEnd::Link(agent),
-            })
+        let open = |job: &Job| {
+            let agent = Arc::new(RemoteAgent::new(link.clone(), key, self.parts.pins.clone()));
+            let copy = Copy::new(job.session.clone(), agent.clone(), self.serializer());
+            Arc::new(RemoteSession { copy, agent: RemoteEnd::Link(agent) })
         };
         // A lane that exists takes the newer session when its turn comes, not while another message is handled.
-        if let Pushed::Start(run) = self.parts.lanes.push(key, job, session, open, |_, _| ()) {
+        if let Pushed::Start(run) = self.parts.lanes.push(key, Job { session, work }, open) {
             self.starts.lock().push(run);
         }
     }
@@ -180,14 +177,13 @@ impl Incoming {
         work: Work,
         open: impl FnOnce() -> Arc<PitayaAgent>,
     ) {
-        let job = Job { session: session.clone(), work };
-        let open = |session| {
+        let open = |job: &Job| {
             let agent = open();
-            let copy = Copy::new(session, agent.clone(), self.serializer());
+            let copy = Copy::new(job.session.clone(), agent.clone(), self.serializer());
             agent.attach(&copy);
             Arc::new(RemoteSession { copy, agent: RemoteEnd::Pitaya(agent) })
         };
-        if let Pushed::Start(run) = self.parts.lanes.push(key, job, session, open, |_, _| ()) {
+        if let Pushed::Start(run) = self.parts.lanes.push(key, Job { session, work }, open) {
             let worker = self.parts.placement.choose(self.parts.worker);
             self.start(worker, vec![(run, self.parts.placement.started(worker))]);
         }
@@ -199,7 +195,7 @@ impl Incoming {
             Ok(session) => {
                 let (kind, link) = (call.kind(), call.link().clone());
                 let (origin, body, message_id) = (Origin::Link(call), request.body, request.message_id);
-                self.enqueue(link, session, Work::Message { origin, kind, route, body, message_id, deadline });
+                self.enqueue(&link, session, Work::Message { origin, kind, route, body, message_id, deadline });
             }
             Err(error) => call.answer(Err(error)),
         }
@@ -294,7 +290,7 @@ impl Requests for Incoming {
         }
         let reason = CloseReason::from_number(closed.reason).unwrap_or(CloseReason::ConnectionLost);
         match representation_of(session) {
-            Ok(session) => self.enqueue(link.clone(), session, Work::Disconnect { link: link.clone(), reason }),
+            Ok(session) => self.enqueue(link, session, Work::Disconnect { link: link.clone(), reason }),
             Err(error) => tracing::warn!(peer = %link.server(), %error, "the end of a session is not told to handlers"),
         }
     }

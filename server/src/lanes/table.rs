@@ -62,33 +62,25 @@ where
 
     /// Adds a job to the lane of `key`.
     ///
-    /// The lane's state is made by `open` from `update` when there is no such lane, and brought up to date by `refresh`
-    /// when there is. Both run inside the table's lock: they have to be short and must not come back to the table.
-    pub(crate) fn push<U>(
-        &self,
-        key: K,
-        job: J,
-        update: U,
-        open: impl FnOnce(U) -> S,
-        refresh: impl FnOnce(&S, U),
-    ) -> Pushed<LaneRun<K, S, J>> {
+    /// The lane's state is made by `open` from the job when there is no such lane. It runs inside the table's lock: it has
+    /// to be short and must not come back to the table.
+    pub(crate) fn push(&self, key: K, job: J, open: impl FnOnce(&J) -> S) -> Pushed<LaneRun<K, S, J>> {
         let shard = self.shard(&key);
         let mut lanes = shard.0.lock();
         let (first, state, key) = match lanes.entry(key) {
             Entry::Occupied(mut entry) => {
                 let lane = entry.get_mut();
-                refresh(&lane.state, update);
                 match lane.queue.push(job) {
                     None => return Pushed::Queued,
                     Some(first) => (first, lane.state.clone(), entry.key().clone()),
                 }
             }
             Entry::Vacant(entry) => {
-                let key = entry.key().clone();
+                let (key, state) = (entry.key().clone(), open(&job));
                 let mut queue = Queue::idle();
                 let Some(first) = queue.push(job) else { return Pushed::Queued };
-                let lane = entry.insert(Lane { queue, guards: 0, holds: 0, state: open(update) });
-                (first, lane.state.clone(), key)
+                entry.insert(Lane { queue, guards: 0, holds: 0, state: state.clone() });
+                (first, state, key)
             }
         };
         drop(lanes);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ pub struct Copy {
     entity: Arc<dyn Entity>,
     /// Of the server: how its handlers' pushes are written.
     serializer: Arc<Serializer>,
+    /// Of the base. Changed under the lock; beside it, because each message looks whether it is the newest.
+    version: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -58,9 +61,9 @@ pub struct Reading {
 impl Copy {
     /// A copy of the session behind `entity`, on a server with this serializer.
     pub fn new(base: Representation, entity: Arc<dyn Entity>, serializer: Arc<Serializer>) -> Arc<Self> {
-        let id = base.id;
+        let (id, version) = (base.id, AtomicU64::new(base.version));
         let state = State { base, bound: None, saved: Vec::new(), parsed: None };
-        Arc::new(Self { id, entity, serializer, state: Mutex::new(state) })
+        Arc::new(Self { id, entity, serializer, version, state: Mutex::new(state) })
     }
 
     /// The session.
@@ -87,16 +90,20 @@ impl Copy {
 
     /// The version of the newest representation this copy has seen.
     pub fn version(&self) -> u64 {
-        self.state.lock().base.version
+        self.version.load(Ordering::Acquire)
     }
 
     /// Takes a representation, if it is newer than the last.
     pub fn refresh(&self, representation: Representation) {
+        if representation.version <= self.version() {
+            return;
+        }
         let mut state = self.state.lock();
         if representation.version <= state.base.version {
             return;
         }
         let version = representation.version;
+        self.version.store(version, Ordering::Release);
         let old = (mem::replace(&mut state.base, representation), state.parsed.take());
         state.saved.retain(|saved| saved.version > version);
         state.bound.take_if(|(_, bound)| *bound <= version);
@@ -106,7 +113,7 @@ impl Copy {
 
     /// Takes the representation of a session that is held by this server, if it is newer than the last.
     pub fn follow(&self, record: &Record) {
-        if self.state.lock().base.version < record.version() {
+        if self.version() < record.version() {
             self.refresh(record.representation());
         }
     }

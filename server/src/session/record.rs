@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -25,11 +26,12 @@ use crate::wire::{Error, Text, codes};
 /// its writer had seen. An idle one takes about 300 bytes.
 pub struct Record {
     id: SessionId,
+    /// Changed under the lock; beside it, because each message looks whether it has.
+    version: AtomicU64,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
-    version: u64,
     uid: Text,
     values: Values,
     /// The values as JSON, made when first asked for after a change.
@@ -48,14 +50,13 @@ impl Record {
     /// A new session: bound to nobody, without values.
     pub const fn new(id: SessionId) -> Self {
         let inner = Inner {
-            version: 1,
             uid: Text::new(),
             values: Values::new(),
             encoded: None,
             life: Life::Open(Vec::new()),
             pins: Vec::new(),
         };
-        Self { id, inner: Mutex::new(inner) }
+        Self { id, version: AtomicU64::new(1), inner: Mutex::new(inner) }
     }
 
     /// The session's id.
@@ -71,12 +72,12 @@ impl Record {
 
     /// Counts the changes of uid and values.
     pub fn version(&self) -> u64 {
-        self.inner.lock().version
+        self.version.load(Ordering::Acquire)
     }
 
     /// What a request carries of the session. The values are encoded once for each version.
     pub fn representation(&self) -> Representation {
-        self.inner.lock().representation(self.id)
+        self.represent(&mut self.inner.lock())
     }
 
     /// A value; `null` counts as none.
@@ -99,7 +100,7 @@ impl Record {
         let key = key.into();
         let text = serde_json::to_string(value).map_err(|error| unwritable(&key, error))?;
         let mut inner = self.inner.lock();
-        let version = inner.advance();
+        let version = self.advance(&mut inner);
         inner.values.set(&key, || key.clone(), Some(text.into_boxed_str()), version);
         Ok(version)
     }
@@ -116,7 +117,7 @@ impl Record {
         let values: BTreeMap<String, &RawValue> = serde_json::from_slice(data)
             .map_err(|error| Error::new(codes::BAD_REQUEST, "session data is no JSON object").caused_by(error))?;
         let mut inner = self.inner.lock();
-        let version = inner.advance();
+        let version = self.advance(&mut inner);
         inner.values.retain(|key| values.contains_key(key), version);
         for (key, value) in values {
             inner.values.set(&key, || Text::copied(&key), Some(Box::from(value.get())), version);
@@ -145,12 +146,12 @@ impl Record {
             return Err(SaveError::Gone);
         }
         if changes.entries.iter().any(|change| inner.values.version(&change.key) > change.read_version) {
-            return Err(SaveError::Conflict(Conflict { current: inner.representation(self.id) }));
+            return Err(SaveError::Conflict(Conflict { current: self.represent(&mut inner) }));
         }
         if changes.entries.is_empty() {
-            return Ok(inner.version);
+            return Ok(self.version());
         }
-        let version = inner.advance();
+        let version = self.advance(&mut inner);
         for (change, text) in changes.entries.iter().zip(texts) {
             inner.values.set(&change.key, || Text::copied(&change.key), text, version);
         }
@@ -177,8 +178,7 @@ impl Record {
         // A copy: the uid must not keep the frame alive that it came in.
         inner.uid = Text::copied(uid);
         // The values are the same, so what was encoded still holds.
-        inner.version += 1;
-        Ok(inner.version)
+        Ok(self.count_change())
     }
 
     /// Keeps the session's messages to `server_type` at the server `server`, until as many [`Record::unpin`] came. A type
@@ -276,25 +276,27 @@ impl Record {
         self.inner.lock().values.len()
     }
 
+    /// Begins a change of values.
+    fn advance(&self, inner: &mut Inner) -> u64 {
+        inner.encoded = None;
+        self.count_change()
+    }
+
+    /// Only under the lock.
+    fn count_change(&self) -> u64 {
+        self.version.fetch_add(1, Ordering::Release) + 1
+    }
+
+    fn represent(&self, inner: &mut Inner) -> Representation {
+        let data = inner.encoded.get_or_insert_with(|| Bytes::from(inner.values.to_json().into_boxed_slice())).clone();
+        Representation { id: self.id, uid: inner.uid.clone(), data, version: self.version() }
+    }
+
     /// A callback is user code: its panic must not keep the others from running.
     fn run(&self, callback: OnClose, reason: CloseReason) {
         if catch_unwind(AssertUnwindSafe(|| callback(reason))).is_err() {
             tracing::error!(session = self.id.get(), reason = reason.as_str(), "close callback panicked");
         }
-    }
-}
-
-impl Inner {
-    /// Begins a change of values.
-    fn advance(&mut self) -> u64 {
-        self.encoded = None;
-        self.version += 1;
-        self.version
-    }
-
-    fn representation(&mut self, id: SessionId) -> Representation {
-        let data = self.encoded.get_or_insert_with(|| Bytes::from(self.values.to_json().into_boxed_slice())).clone();
-        Representation { id, uid: self.uid.clone(), data, version: self.version }
     }
 }
 

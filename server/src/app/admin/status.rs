@@ -23,6 +23,8 @@ pub(crate) struct Status {
     pub(crate) phase: Phase,
     /// For how long the process has run, in seconds.
     pub(crate) uptime_seconds: u64,
+    /// Servers that it knows to be ready, by type; itself among them.
+    pub(crate) servers: BTreeMap<String, usize>,
     /// Clients connected to this server.
     pub(crate) sessions: u64,
     /// Sessions that this server holds on to.

@@ -33,6 +33,7 @@ impl StatusSource for Example {
             server: ServerStatus { id, server_type, incarnation: 7, frontend: false, version: "0".to_owned() },
             phase: if self.draining.load(Ordering::Relaxed) { Phase::Draining } else { Phase::Serving },
             uptime_seconds: 1,
+            servers: std::collections::BTreeMap::new(),
             sessions: 2,
             pins: 3,
             lanes: 4,

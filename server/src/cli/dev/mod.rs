@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Say where to connect when every server is ready for the first time, and that all is stopping when it is.
+/// Say where to connect when every server is ready for the first time and knows the others, and that all is stopping when it is.
 async fn announce(
     plan: &Plan,
     executable: &std::path::Path,
@@ -95,6 +95,10 @@ async fn announce(
             if state.wait_for(|state| *state == State::Ready).await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+        // Each of them has yet to hear of the others.
+        for replica in &plan.replicas {
+            probe::knows(replica.admin, plan.replicas.len() as u64).await;
         }
     };
     let ready = tokio::select! {

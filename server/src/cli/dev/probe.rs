@@ -14,6 +14,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const STARTUP_PERIOD: Duration = Duration::from_millis(100);
 /// How long one may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// What is read of an answer, at most.
+const LARGEST: u64 = 1 << 20;
 /// So many failures in a row make a ready server unready.
 const FAILURES: u32 = 3;
 
@@ -43,14 +45,28 @@ pub(super) async fn follow<F: Future<Output = bool>>(
 
 /// Ask `/readyz` once.
 pub(super) async fn is_ready(admin: SocketAddr) -> bool {
-    matches!(timeout(TIMEOUT, ask(admin)).await, Ok(Ok(true)))
+    matches!(timeout(TIMEOUT, get(admin, "/readyz")).await, Ok(Ok(Some(_))))
 }
 
-async fn ask(admin: SocketAddr) -> io::Result<bool> {
+/// Ask until the server knows of so many that are ready.
+pub(super) async fn knows(admin: SocketAddr, servers: u64) {
+    let known = async || {
+        let body = timeout(TIMEOUT, get(admin, "/status")).await.ok()?.ok()??;
+        let status: serde_json::Value = serde_json::from_str(&body).ok()?;
+        Some(status.get("servers")?.as_object()?.values().filter_map(serde_json::Value::as_u64).sum::<u64>())
+    };
+    while known().await.is_none_or(|known| known < servers) {
+        sleep(STARTUP_PERIOD).await;
+    }
+}
+
+/// The body of an answer with status 200.
+async fn get(admin: SocketAddr, path: &str) -> io::Result<Option<String>> {
     let mut stream = TcpStream::connect(admin).await?;
-    let request = format!("GET /readyz HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut status = [0; "HTTP/1.1 200".len()];
-    stream.read_exact(&mut status).await?;
-    Ok(status.ends_with(b" 200"))
+    let mut answer = String::new();
+    stream.take(LARGEST).read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    Ok(head.starts_with("HTTP/1.1 200").then(|| body.to_owned()))
 }

@@ -4,19 +4,15 @@ mod model;
 mod stress;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::placement::{HANDOVER_MARGIN, place};
 use super::{Busy, LaneRun, Lanes, LocalLane, Placement, Pushed};
 
-type Table = Lanes<u8, Arc<AtomicUsize>, u32>;
+/// A lane's state is its first job.
+type Table = Lanes<u8, Arc<u32>, u32>;
 
-/// Pushes with a state that counts how often it was refreshed.
-fn push(lanes: &Table, key: u8, job: u32) -> Option<LaneRun<u8, Arc<AtomicUsize>, u32>> {
-    let refresh = |state: &Arc<AtomicUsize>, ()| {
-        state.fetch_add(1, Ordering::Relaxed);
-    };
-    match lanes.push(key, job, (), |()| Arc::default(), refresh) {
+fn push(lanes: &Table, key: u8, job: u32) -> Option<LaneRun<u8, Arc<u32>, u32>> {
+    match lanes.push(key, job, |job| Arc::new(*job)) {
         Pushed::Start(run) => Some(run),
         Pushed::Queued => None,
     }
@@ -51,12 +47,11 @@ fn keys_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn state_is_made_once_and_refreshed_after() {
+fn state_is_made_once_of_the_first_job() {
     let lanes = Table::new();
     let run = push(&lanes, 1, 10).unwrap();
-    assert_eq!(run.state().load(Ordering::Relaxed), 0);
     push(&lanes, 1, 11);
-    assert_eq!(run.state().load(Ordering::Relaxed), 1);
+    assert_eq!(**run.state(), 10);
     assert!(Arc::ptr_eq(run.state(), &lanes.state(&1).unwrap()));
     assert!(lanes.state(&2).is_none());
 }
@@ -100,7 +95,7 @@ fn releasing_all_ends_a_lane_of_a_closed_session_but_not_its_work() {
 fn a_dropped_run_drops_its_jobs_and_frees_the_lane() {
     let lanes = Lanes::<u8, (), Arc<()>>::new();
     let job = Arc::new(());
-    let push = |held: &Arc<()>| lanes.push(1, Arc::clone(held), (), |()| (), |(), ()| ());
+    let push = |held: &Arc<()>| lanes.push(1, Arc::clone(held), |_| ());
     let Pushed::Start(run) = push(&job) else { panic!("nobody runs it yet") };
     assert!(matches!(push(&job), Pushed::Queued));
     assert_eq!(Arc::strong_count(&job), 3);

@@ -59,7 +59,7 @@ impl World {
         self.pushed += 1;
         let lane = self.model.entry(key).or_default();
         lane.waiting.push_back(self.pushed);
-        match self.lanes.push(key, self.pushed, (), |()| (), |(), ()| ()) {
+        match self.lanes.push(key, self.pushed, |_| ()) {
             Pushed::Start(run) => {
                 assert!(!lane.running, "two run key {key}");
                 lane.running = true;

@@ -60,8 +60,8 @@ fn threads_run_each_job_once_in_order_and_leave_no_lane() {
             scope.spawn(move || {
                 for number in 0..JOBS {
                     let key = (number / 3 + thread) % KEYS;
-                    let open = |()| Arc::clone(&observers[key]);
-                    if let Pushed::Start(mut run) = lanes.push(key, Job { thread, number }, (), open, |_, ()| ()) {
+                    let open = |_: &Job| Arc::clone(&observers[key]);
+                    if let Pushed::Start(mut run) = lanes.push(key, Job { thread, number }, open) {
                         if number % 2 == 0 { work(&mut run, ran) } else { pile.lock().push(run) }
                     }
                     if number % 5 == 0 {
