@@ -29,6 +29,7 @@ mod status;
 mod template;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 pub use autoscaling::Autoscaling;
 pub use definition::{definition, definition_yaml};
@@ -40,3 +41,4 @@ pub use routing::{HashKey, HashKeyError, Policy, Routing, Zone};
 pub use spec::{Protocol, ServerType, ServerTypeSpec};
 pub use status::{ConditionType, ServerTypeStatus};
 pub use template::Template;
+pub use validation::{Path, Problem, Segment, Validator, validate};

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use serde::Deserialize as _;
+
 use crate::{
     Acceptor, AcceptorProtocol, AcceptorTls, Drain, DurationText, HashKey, Policy, Protocol, Routing, ServerType,
-    ServiceType, Zone,
+    ServiceType, Zone, validate,
 };
 
 /// A manifest with everything that a cluster may say, known here or not.
@@ -64,6 +66,16 @@ fn a_full_manifest_is_read() {
     assert_eq!(spec.routing, Routing { policy: Policy::Hash, key: HashKey::Data("room".into()), zone: Zone::Prefer });
     assert_eq!(spec.drain.deadline.get(), Duration::from_secs(90));
     assert_eq!(spec.config["game"]["names"][1], "b");
+}
+
+#[test]
+fn the_example_is_right() {
+    let documents = serde_yaml::Deserializer::from_str(include_str!("../examples/game.yaml"));
+    let names = documents.map(|document| {
+        let document = serde_json::Value::deserialize(document).unwrap();
+        validate(&document, None).unwrap().metadata.name.unwrap()
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["connector", "room"]);
 }
 
 #[test]
