@@ -5,6 +5,7 @@
 
 mod bench;
 mod client;
+mod config;
 mod dev;
 mod request;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Serve(Box<serve::ServeArguments>),
     /// Run the built-in game on this machine: one frontend and two room servers.
     Dev(dev::DevArguments),
+    /// Check a configuration file.
+    Config(config::ConfigArguments),
     /// Send one request, as a client does, and print the answer.
     Request(request::RequestArguments),
     /// Put load on servers and measure them.
@@ -94,6 +97,7 @@ fn run(arguments: Arguments, application: Application) -> anyhow::Result<ExitCod
     match command {
         Command::Serve(arguments) => serve::run(&arguments, &logging, application).map(|()| ExitCode::SUCCESS),
         Command::Dev(arguments) => dev::run(&arguments, &logging),
+        Command::Config(arguments) => config::run(&arguments, &application),
         Command::Request(arguments) => request::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
     }
