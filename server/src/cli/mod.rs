@@ -4,6 +4,7 @@
 //! standard output; logs and errors to standard error.
 
 mod bench;
+mod check;
 mod client;
 mod config;
 mod dev;
@@ -47,6 +48,10 @@ enum Command {
     Serve(Box<serve::ServeArguments>),
     /// Run the built-in game on this machine: one frontend and two room servers.
     Dev(dev::DevArguments),
+    /// Check ServerType manifests as a cluster would.
+    ///
+    /// Exit code 0: all is right; 1: something is wrong; 2: something could not be checked.
+    Check(check::CheckArguments),
     /// Check a configuration file.
     Config(config::ConfigArguments),
     /// Send one request, as a client does, and print the answer.
@@ -97,6 +102,7 @@ fn run(arguments: Arguments, application: Application) -> anyhow::Result<ExitCod
     match command {
         Command::Serve(arguments) => serve::run(&arguments, &logging, application).map(|()| ExitCode::SUCCESS),
         Command::Dev(arguments) => dev::run(&arguments, &logging),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Config(arguments) => config::run(&arguments, &application),
         Command::Request(arguments) => request::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
