@@ -2,8 +2,10 @@
 
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::schema;
 
 /// Units from the longest to the shortest, in nanoseconds.
 const UNITS: [(&str, u64); 6] = [
@@ -17,6 +19,9 @@ const UNITS: [(&str, u64); 6] = [
 
 /// What the API server checks before a server ever sees the text.
 const PATTERN: &str = r"^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms|us|ns))+)$";
+
+/// The longest text; whatever fits a game is shorter, and it bounds what rules about durations cost.
+const LONGEST: usize = 32;
 
 /// A duration that is written as numbers with units, one after another: `5s`, `1m30s`, `1.5h`. `0` needs no unit.
 ///
@@ -130,6 +135,6 @@ impl JsonSchema for DurationText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": PATTERN })
+        schema::text("a duration such as 300ms, 5s, 1m30s or 1.5h", PATTERN, LONGEST)
     }
 }

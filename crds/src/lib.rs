@@ -12,14 +12,33 @@
         reason = "a test may fail by panicking"
     )
 )]
+#![allow(unreachable_pub, reason = "deriving KubeSchema copies each struct, with its `pub`, into a function")]
 
+mod autoscaling;
+pub mod contract;
+mod definition;
+mod disruption;
+mod drain;
 mod duration;
+mod frontend;
 pub mod names;
 mod routing;
-mod server_type;
+mod schema;
+mod spec;
+mod status;
+mod template;
 #[cfg(test)]
 mod tests;
+mod validation;
 
+pub use autoscaling::Autoscaling;
+pub use definition::{definition, definition_yaml};
+pub use disruption::Disruption;
+pub use drain::Drain;
 pub use duration::{DurationError, DurationText};
+pub use frontend::{Acceptor, AcceptorProtocol, AcceptorTls, ClientService, Frontend, ServiceType};
 pub use routing::{HashKey, HashKeyError, Policy, Routing, Zone};
-pub use server_type::{Acceptor, AcceptorProtocol, Drain, Frontend, Protocol, ServerType, ServerTypeSpec};
+pub use spec::{Protocol, ServerType, ServerTypeSpec};
+pub use status::{ConditionType, ServerTypeStatus};
+pub use template::Template;
+pub use validation::{Path, Problem, Segment, Validator, validate};

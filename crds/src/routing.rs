@@ -2,20 +2,36 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::schema;
+
 /// How a server of this type is chosen for a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.key) || self.policy == 'hash'")
+        .message(Message::Expression(
+            "'only the policy hash has a key, and the policy is ' + self.policy".to_owned()
+        ))
+        .field_path(".key")
+)]
 pub struct Routing {
-    /// The policy: leastPending (the default), random, roundRobin, hash or sticky.
+    /// The policy: `leastPending` (the default) takes the one of two random servers that owes the caller fewer answers;
+    /// `random` any; `roundRobin` one after another; `hash` always the same for the same key, unless that one has much
+    /// more to do than the others; `sticky` is chosen once per session as leastPending does, and kept until that server
+    /// leaves.
+    #[serde(default)]
     pub policy: Policy,
     /// For the policy hash, what is hashed: `uid` (the default; before the session has one, its id), `session` (its id),
     /// or `data:<key>`, a value of the session such as the room it is in (`uid` while it has no such value).
+    #[serde(default, skip_serializing_if = "HashKey::is_default")]
     pub key: HashKey,
-    /// Whether servers in the caller's own zone come first. It says nothing for the policy hash, which has to choose the
-    /// same server from every zone.
+    /// Whether servers in the caller's own zone come first: `prefer`, or `ignore` (the default). It says nothing for the
+    /// policy hash, which has to choose the same server from every zone.
+    #[serde(default)]
     pub zone: Zone,
 }
 
@@ -57,6 +73,14 @@ pub enum HashKey {
     Session,
     /// The session's value under this key.
     Data(String),
+}
+
+impl HashKey {
+    /// Whether it is what is hashed when nothing is said. It is not written then: the rule about keys cannot tell a key
+    /// that was defaulted from one that was given.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The text names nothing that can be hashed.
@@ -113,6 +137,6 @@ impl JsonSchema for HashKey {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^(uid|session|data:.+)$" })
+        schema::text("a routing key: uid, session or data:<key>", "^(uid|session|data:.+)$", 256)
     }
 }

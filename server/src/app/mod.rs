@@ -19,7 +19,7 @@ mod workers;
 
 pub use admin::Phase;
 pub use application::{Application, Running};
-pub(crate) use config::{ConfigError, Key, Loader, Origin, Settings};
+pub(crate) use config::{ConfigError, Key, Loader, Origin, Report, Settings};
 pub(crate) use run::run;
 pub(crate) use signals::{StopRequests, StopStage};
 pub(crate) use telemetry::{LogFormat, install as install_telemetry};

@@ -4,6 +4,7 @@
 //! standard output; logs and errors to standard error.
 
 mod bench;
+mod check;
 mod client;
 mod config;
 mod dev;
@@ -50,6 +51,10 @@ enum Command {
     Dev(dev::DevArguments),
     /// Print every setting with its meaning, its default, and what holds; the arguments are those of `serve`.
     Config(Box<config::ConfigArguments>),
+    /// Check ServerType manifests as a cluster would.
+    ///
+    /// Exit code 0: all is right; 1: something is wrong; 2: something could not be checked.
+    Check(check::CheckArguments),
     /// Send one request, as a client does, and print the answer.
     Request(request::RequestArguments),
     /// Put load on servers and measure them.
@@ -98,7 +103,8 @@ fn run(arguments: Arguments, application: Application) -> anyhow::Result<ExitCod
     match command {
         Command::Serve(arguments) => serve::run(&arguments, &logging, application).map(|()| ExitCode::SUCCESS),
         Command::Dev(arguments) => dev::run(&arguments, &logging),
-        Command::Config(arguments) => config::run(&arguments, application).map(|()| ExitCode::SUCCESS),
+        Command::Config(arguments) => config::run(&arguments, application),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Request(arguments) => request::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
     }

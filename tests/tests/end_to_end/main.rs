@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod check;
 mod drain;
 mod faults;
 mod heartbeats;

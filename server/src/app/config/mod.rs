@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 pub(crate) use self::{
     keys::Key,
     layers::Origin,
-    problem::Problem,
+    problem::{Problem, Report},
     settings::{SerializerName, Settings},
 };
 use self::{layers::Layers, schema::Schema};
@@ -64,6 +64,15 @@ impl ConfigError {
     pub(crate) fn is_incomplete(&self) -> bool {
         matches!(self, Self::Invalid(problems) if problems.iter().all(|p| matches!(p, Problem::Missing { .. })))
     }
+
+    /// All that is wrong, for a program that asked.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        match self {
+            Self::Invalid(problems) => problems.iter().map(Problem::report).collect(),
+            Self::Parse { message, .. } => vec![Report::of_all(message.clone())],
+            Self::Read { .. } => vec![Report::of_all(self.to_string())],
+        }
+    }
 }
 
 /// Collects the layers, lowest first.
@@ -95,8 +104,13 @@ impl Loader {
     pub(crate) fn file(&mut self, path: &Path) -> Result<&mut Self, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        self.text_of_file(&text, path)
+    }
+
+    /// Layer the text of a YAML file that is called `path`.
+    pub(crate) fn text_of_file(&mut self, text: &str, path: &Path) -> Result<&mut Self, ConfigError> {
         let parse = |message| ConfigError::Parse { path: path.to_owned(), message };
-        let value = yaml(&text).map_err(parse)?;
+        let value = yaml(text).map_err(parse)?;
         match self.schema.root().without_needless_nulls(value) {
             Value::Object(_) if text.trim().is_empty() => {}
             value @ Value::Object(_) => self.layers.merge(value, &Origin::File(path.to_owned())),

@@ -1,5 +1,6 @@
 use std::{ffi::OsString, io::Write as _, time::Duration};
 
+use cereus_crds::contract::{Place, Security, VariableValue, config_text, environment};
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use serde_json::json;
@@ -279,6 +280,68 @@ fn no_section_of_ours_takes_unknown_keys() {
     let sections = loader.schema.root().places().into_iter().filter(|place| !place.node.keys().is_empty());
     let open: Vec<String> = sections.filter(|place| place.node.is_open()).map(|place| place.path).collect();
     assert_eq!(open, [""; 0]);
+}
+
+#[test]
+fn a_server_takes_what_the_image_contract_gives() {
+    let spec = "
+        frontend:
+          acceptors: [{ name: tcp, protocol: TCP, port: 3250 }, { name: ws, protocol: WebSocket, port: 3251 }]
+        drain: { linger: 1s, deadline: 1m30s, spread: 2s }
+        config: { server: { workers: 3 } }
+    ";
+    let spec: cereus_crds::ServerTypeSpec = serde_yaml::from_str(spec).unwrap();
+    let address = |text: &str| text.parse::<std::net::SocketAddr>().unwrap();
+    let process =
+        Place::process("connector-1", address("127.0.0.1:1"), address("127.0.0.1:2"), std::path::Path::new("/t"));
+    let pod = Place { security: Security::None, ..Place::pod() };
+    for (place, link) in [(process, "127.0.0.1:1"), (pod, "[::]:3260")] {
+        let text = |value: &VariableValue| value.text().unwrap_or("8f14e45f-ceea-467f-ab4b-1f5d3e4b9c1a").to_owned();
+        let set: Vec<_> =
+            environment("connector", &spec, &place).iter().map(|set| (set.name, text(&set.value))).collect();
+        let environment: Vec<_> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let file = config_text(&spec.config).unwrap();
+        let (settings, loaded) = load(&Layers { file: &file, environment: &environment, set: &[] }).unwrap();
+        assert_eq!(settings.server.server_type, "connector");
+        assert_eq!(settings.server.workers.map(Into::into), Some(3));
+        assert!(settings.server.frontend && settings.server.id.is_some());
+        assert_eq!(settings.link.listen, address(link));
+        assert_eq!(settings.link.insecure, place.topology.is_none());
+        assert_eq!(settings.admin.listen, Some(place.admin));
+        let listen: Vec<_> = settings.acceptor.listen.iter().map(|listen| (&*listen.name, listen.address)).collect();
+        let client = |port| std::net::SocketAddr::from((place.client_address, port));
+        assert_eq!(listen, [("tcp", client(3250)), ("ws", client(3251))]);
+        assert_eq!(settings.drain.linger, Duration::from_secs(1));
+        assert_eq!(settings.drain.spread(), Duration::from_secs(2));
+        assert_eq!(settings.topology.directory, place.topology);
+        // Each variable is read: what it sets came from it.
+        for (name, _) in set {
+            let path = name.trim_start_matches("CEREUS__").to_lowercase().replace("__", ".");
+            assert_eq!(loaded.layers.origin(&path), Some(&Origin::Environment(name.to_owned())), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_reported_in_parts() {
+    let file = "{ server: { type: room, workers: no }, drain: { lingre: 1s } }";
+    let mut loader = Loader::new::<Settings>();
+    loader.text_of_file(file, std::path::Path::new("-")).unwrap();
+    loader.environment([("CEREUS__ADMN".into(), "1".into())]);
+    let reports = loader.finish().unwrap_err().reports();
+    let report = |path: &str, origin: Option<&str>, message: &str| super::Report {
+        path: path.to_owned(),
+        origin: origin.map(str::to_owned),
+        value: None,
+        message: message.to_owned(),
+    };
+    assert_eq!(
+        reports,
+        [
+            report("admn", Some("CEREUS__ADMN"), "unknown key; the nearest is CEREUS__ADMIN"),
+            report("drain.lingre", None, "unknown key; the nearest is drain.linger"),
+        ]
+    );
 }
 
 #[test]

@@ -1,31 +1,44 @@
 //! `cereus config`: every key of the configuration, with its meaning and what holds.
 
+mod file;
+
 use std::{
     ffi::OsString,
     io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
 };
 
 use clap::Args;
 use serde_json::{Value, json};
 
+pub(super) use self::file::Answer;
 use super::settings::SettingsArguments;
 use crate::app::{Application, ConfigError, Key, Origin, Settings};
 
 /// Arguments of `cereus config`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArguments {
+    /// Check this YAML file instead, and the variables `CEREUS__SECTION__KEY` over it; `-` is standard input. The exit code
+    /// says whether it is right.
+    #[arg(long, value_name = "FILE", conflicts_with = "SettingsArguments")]
+    check: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsArguments,
-    /// Print a JSON list.
+    /// Print JSON, for programs.
     #[arg(long)]
     json: bool,
 }
 
 /// Print what a server with these arguments would be told. That keys are not set is no failure here; that they are wrong is.
-pub(crate) fn run(arguments: &ConfigArguments, mut application: Application) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &ConfigArguments, mut application: Application) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &arguments.check {
+        return file::run(path, arguments.json, &application);
+    }
     let (text, checked) = arguments.tell(std::env::vars_os(), &mut application)?;
     io::stdout().write_all(text.as_bytes())?;
-    Ok(checked?)
+    checked?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl ConfigArguments {
