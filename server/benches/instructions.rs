@@ -69,7 +69,7 @@ fn encode_a_response(out: &mut BytesMut) {
     encode_response(black_box(300), black_box(&BODY), false, Outbound::PLAIN, out).expect("a small response");
 }
 
-#[library_benchmark(config = at_most(455))]
+#[library_benchmark(config = at_most(250))]
 #[bench::three_parts(ROUTE)]
 fn parse_a_route(route: &str) -> Route<'_> {
     Route::parse(black_box(route)).expect("a route")
@@ -92,7 +92,7 @@ fn batch() -> Bytes {
     out.freeze()
 }
 
-#[library_benchmark(config = at_most(124_000))]
+#[library_benchmark(config = at_most(128_300))]
 #[bench::requests(batch())]
 fn decode_a_batch(bytes: Bytes) -> Batch {
     let mut batch = Batch { frames: Vec::with_capacity(FRAMES) };
@@ -111,8 +111,8 @@ fn local(requests: usize) -> (&'static LocalRequests, Vec<Message>) {
 }
 
 #[library_benchmark]
-#[bench::one(args = (local(1)), config = at_most(8_300))]
-#[bench::eight(args = (local(8)), config = at_most(40_000))]
+#[bench::one(args = (local(1)), config = at_most(7_150))]
+#[bench::eight(args = (local(8)), config = at_most(24_600))]
 fn handle_local_requests((worker, messages): (&LocalRequests, Vec<Message>)) -> Bytes {
     worker.requests(black_box(messages)).expect("an answer")
 }

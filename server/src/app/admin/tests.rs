@@ -33,7 +33,7 @@ impl StatusSource for Example {
             server: ServerStatus { id, server_type, incarnation: 7, frontend: false, version: "0".to_owned() },
             phase: if self.draining.load(Ordering::Relaxed) { Phase::Draining } else { Phase::Serving },
             uptime_seconds: 1,
-            servers: std::collections::BTreeMap::new(),
+            servers: [("room".to_owned(), 2)].into(),
             sessions: 2,
             pins: 3,
             lanes: 4,
@@ -103,8 +103,8 @@ async fn status_is_json() {
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     let expected = serde_json::json!({
         "server": { "id": "room-1", "type": "room", "incarnation": 7, "frontend": false, "version": "0" },
-        "phase": "serving", "uptime_seconds": 1, "sessions": 2, "pins": 3, "lanes": 4, "pending_calls": 5, "tasks": 6,
-        "links": [{ "peer": "connector-1" }], "counters": { "requests": 8 },
+        "phase": "serving", "uptime_seconds": 1, "servers": { "room": 2 }, "sessions": 2, "pins": 3, "lanes": 4,
+        "pending_calls": 5, "tasks": 6, "links": [{ "peer": "connector-1" }], "counters": { "requests": 8 },
     });
     assert_eq!(body, expected);
 }
