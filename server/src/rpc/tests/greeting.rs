@@ -43,7 +43,7 @@ fn a_peer_without_a_common_version_is_refused() {
     let reason = |hello| crate::rpc::hello::check(&hello, &ours, Some("back")).err().map(|error| Loss::from(&error));
     assert_eq!(reason(hello(1, 1)), None);
     assert_eq!(reason(hello(1, 9)), None);
-    assert_eq!(reason(hello(2, 9)), Some(Loss::Protocol));
+    assert_eq!(reason(hello(3, 9)), Some(Loss::Protocol));
     assert_eq!(reason(hello(0, 0)), Some(Loss::Protocol));
 }
 

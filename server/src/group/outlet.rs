@@ -1,0 +1,96 @@
+//! One worker's way to the servers that hold sessions.
+
+use std::sync::Arc;
+
+use cereus_crds::Protocol;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use super::filter::Filter;
+use crate::rpc::{Link, Links, Standing, proto};
+use crate::topology::{Server, ServerId, Snapshot};
+
+/// The links of one worker, and what was announced on them.
+pub(super) struct Outlet {
+    links: Arc<Links>,
+    /// By peer; one is here while its link is up.
+    filters: Mutex<FxHashMap<ServerId, Filter>>,
+    targets: Mutex<Targets>,
+}
+
+/// The servers that may hold sessions, as one view of the cluster has them.
+#[derive(Default)]
+struct Targets {
+    snapshot: Arc<Snapshot>,
+    servers: Arc<[Arc<Server>]>,
+}
+
+/// What is to be done about one server.
+pub(super) enum Way {
+    /// It may have members: publish to it on this link.
+    Link(Arc<Link>),
+    /// It has said that it has none.
+    NotInterested,
+    /// It can have none: it does not serve, or knows no channels.
+    NotConcerned,
+}
+
+impl Outlet {
+    pub(super) fn new(links: Arc<Links>) -> Self {
+        Self { links, filters: Mutex::default(), targets: Mutex::default() }
+    }
+
+    /// The servers but `own` that may hold sessions: all of the types that are frontends, or of which nothing is said.
+    pub(super) fn targets(&self, snapshot: &Arc<Snapshot>, own: &str) -> Arc<[Arc<Server>]> {
+        let mut targets = self.targets.lock();
+        if !Arc::ptr_eq(&targets.snapshot, snapshot) || targets.servers.is_empty() {
+            let mut servers: Vec<_> =
+                snapshot.all().filter(|server| *server.id != *own && may_hold(snapshot, server)).cloned().collect();
+            servers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+            *targets = Targets { snapshot: snapshot.clone(), servers: servers.into() };
+        }
+        targets.servers.clone()
+    }
+
+    /// How a message for the channel goes to `server`. Opens a link if there is none.
+    pub(super) fn way(&self, server: &Server, channel: &str) -> Way {
+        if self.filters.lock().get(&server.id).is_some_and(|filter| !filter.passes(channel)) {
+            return Way::NotInterested;
+        }
+        let is_live = || self.links.get(&server.id).is_some_and(|link| link.standing() == Standing::Live);
+        if !server.ready && !server.serving && !is_live() {
+            return Way::NotConcerned;
+        }
+        let link = self.links.open(server);
+        if link.lacks_channels() { Way::NotConcerned } else { Way::Link(link) }
+    }
+
+    /// The link is up: until the peer says otherwise everything is sent to it.
+    pub(super) fn up(&self, link: &Link) {
+        self.filters.lock().insert(link.server().clone(), Filter::default());
+    }
+
+    /// The link is down: what was announced on it is void.
+    pub(super) fn down(&self, link: &Link) {
+        self.filters.lock().remove(link.server());
+    }
+
+    /// The peer announced something.
+    pub(super) fn apply(&self, link: &Link, interest: &proto::Interest) {
+        if let Some(filter) = self.filters.lock().get_mut(link.server()) {
+            filter.apply(interest);
+        }
+    }
+
+    /// The peers whose links are up, and the number of channels they announced.
+    pub(super) fn known(&self) -> Vec<(ServerId, Option<usize>)> {
+        self.filters.lock().iter().map(|(server, filter)| (server.clone(), filter.len())).collect()
+    }
+}
+
+/// Without a ServerType nobody knows whether servers of a type are frontends; one that is none says at once that it has
+/// no members.
+fn may_hold(snapshot: &Snapshot, server: &Server) -> bool {
+    let settings = snapshot.types().find(|(server_type, _)| **server_type == server.server_type);
+    settings.is_none_or(|(_, settings)| settings.frontend && settings.protocol == Protocol::Cereus)
+}
