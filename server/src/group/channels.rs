@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::callers::Callers;
 use super::config::{ACKNOWLEDGEMENT, Config, LONGEST_NAME};
 use super::counts::Counts;
 use super::delivery::{Delivery, Queue};
@@ -45,6 +46,7 @@ pub(crate) struct Channels {
     /// The workers that have members of a channel. Read for each message, without the locks of those workers.
     pub(super) places: DashMap<Text, WorkerSet>,
     pub(super) interest: Mutex<Interest<Publisher>>,
+    pub(super) callers: Callers,
     /// What [`Interest::followed`] says.
     followed: watch::Sender<u64>,
     /// There is a channel whose interest is to be withdrawn.
@@ -98,6 +100,7 @@ impl Channels {
             workers: (0..parts.spawners.len()).map(worker).collect(),
             places: DashMap::new(),
             interest: Mutex::new(Interest::new(config.announced, config.withdraw_after)),
+            callers: Callers::default(),
             followed: watch::Sender::new(u64::MAX),
             idle: Notify::new(),
             counts: Counts::default(),

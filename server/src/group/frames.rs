@@ -46,6 +46,7 @@ impl rpc::Channels for Frames {
                 outlet.up(link);
             }
         } else {
+            self.channels.callers.up(link);
             let mut interest = self.channels.interest.lock();
             interest.up(self.channels.publisher(link));
             self.channels.tell(&interest);
@@ -58,6 +59,7 @@ impl rpc::Channels for Frames {
                 outlet.down(link);
             }
         } else {
+            self.channels.callers.down(link);
             let mut interest = self.channels.interest.lock();
             interest.down(&self.channels.publisher(link));
             self.channels.tell(&interest);

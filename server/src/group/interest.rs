@@ -110,7 +110,7 @@ impl<P: Peer> Interest<P> {
             }
             self.peers.iter_mut().for_each(Told::void);
         }
-        self.changed(std::iter::once((since, channel.clone())));
+        self.changed(&[(since, channel.clone())]);
         since
     }
 
@@ -150,7 +150,7 @@ impl<P: Peer> Interest<P> {
             self.changes += 1;
             changes.push((self.changes, channel));
         }
-        self.changed(changes.into_iter());
+        self.changed(&changes);
         self.relax();
     }
 
@@ -220,9 +220,9 @@ impl<P: Peer> Interest<P> {
     }
 
     /// These channels are wanted now, or not any more: those who were told must hear of it.
-    fn changed(&mut self, changes: impl Iterator<Item = (u64, Text)> + Clone) {
+    fn changed(&mut self, changes: &[(u64, Text)]) {
         for told in self.peers.iter_mut().filter(|told| told.state != State::Everything) {
-            told.next.extend(changes.clone());
+            told.next.extend(changes.iter().cloned());
             // So much news means that the peer does not answer, or is told too often: everything is less.
             if told.next.len() > self.most {
                 told.void();

@@ -6,9 +6,10 @@ use cereus_crds::Protocol;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use super::callers::Callers;
 use super::filter::Filter;
 use crate::rpc::{Link, Links, Standing, proto};
-use crate::topology::{Server, ServerId, Snapshot};
+use crate::topology::{Server, ServerId, ServerType, Snapshot};
 
 /// The links of one worker, and what was announced on them.
 pub(super) struct Outlet {
@@ -19,10 +20,35 @@ pub(super) struct Outlet {
 }
 
 /// The servers that may hold sessions, as one view of the cluster has them.
-#[derive(Default)]
 struct Targets {
     snapshot: Arc<Snapshot>,
-    servers: Arc<[Arc<Server>]>,
+    /// What [`Callers::changes`] said.
+    changes: u64,
+    all: Arc<[Target]>,
+}
+
+/// A server that may hold sessions.
+pub(super) enum Target {
+    /// The topology lists it.
+    Listed(Arc<Server>),
+    /// It does not, but the server opened this link.
+    Caller(Arc<Link>),
+}
+
+impl Target {
+    pub(super) fn id(&self) -> &ServerId {
+        match self {
+            Self::Listed(server) => &server.id,
+            Self::Caller(link) => link.server(),
+        }
+    }
+
+    pub(super) fn server_type(&self) -> ServerType {
+        match self {
+            Self::Listed(server) => server.server_type.clone(),
+            Self::Caller(link) => link.peer().map_or_else(|| "".into(), |peer| peer.server_type.clone()),
+        }
+    }
 }
 
 /// What is to be done about one server.
@@ -37,23 +63,33 @@ pub(super) enum Way {
 
 impl Outlet {
     pub(super) fn new(links: Arc<Links>) -> Self {
-        Self { links, filters: Mutex::default(), targets: Mutex::default() }
+        let none = Targets { snapshot: Arc::default(), changes: 0, all: Arc::new([]) };
+        Self { links, filters: Mutex::default(), targets: Mutex::new(none) }
     }
 
     /// The servers but `own` that may hold sessions: all of the types that are frontends, or of which nothing is said.
-    pub(super) fn targets(&self, snapshot: &Arc<Snapshot>, own: &str) -> Arc<[Arc<Server>]> {
+    pub(super) fn targets(&self, snapshot: &Arc<Snapshot>, callers: &Callers, own: &str) -> Arc<[Target]> {
         let mut targets = self.targets.lock();
-        if !Arc::ptr_eq(&targets.snapshot, snapshot) || targets.servers.is_empty() {
-            let mut servers: Vec<_> =
-                snapshot.all().filter(|server| *server.id != *own && may_hold(snapshot, server)).cloned().collect();
-            servers.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-            *targets = Targets { snapshot: snapshot.clone(), servers: servers.into() };
+        let changes = callers.changes();
+        if !Arc::ptr_eq(&targets.snapshot, snapshot) || targets.changes != changes {
+            let listed = snapshot.all().filter(|server| *server.id != *own);
+            let listed = listed.map(|server| Target::Listed(server.clone()));
+            let callers = callers.unlisted(snapshot).into_iter().map(Target::Caller);
+            let mut all: Vec<_> = listed.chain(callers).collect();
+            all.retain(|target| may_hold(snapshot, &target.server_type()));
+            all.sort_unstable_by(|one, other| one.id().cmp(other.id()));
+            *targets = Targets { snapshot: snapshot.clone(), changes, all: all.into() };
         }
-        targets.servers.clone()
+        targets.all.clone()
     }
 
-    /// How a message for the channel goes to `server`. Opens a link if there is none.
-    pub(super) fn way(&self, server: &Server, channel: &str) -> Way {
+    /// How a message for the channel goes there. Opens a link if there is none.
+    pub(super) fn way(&self, target: &Target, channel: &str) -> Way {
+        let server = match target {
+            Target::Listed(server) => server,
+            Target::Caller(link) if link.lacks_channels() => return Way::NotConcerned,
+            Target::Caller(link) => return Way::Link(link.clone()),
+        };
         if self.filters.lock().get(&server.id).is_some_and(|filter| !filter.passes(channel)) {
             return Way::NotInterested;
         }
@@ -90,7 +126,7 @@ impl Outlet {
 
 /// Without a ServerType nobody knows whether servers of a type are frontends; one that is none says at once that it has
 /// no members.
-fn may_hold(snapshot: &Snapshot, server: &Server) -> bool {
-    let settings = snapshot.types().find(|(server_type, _)| **server_type == server.server_type);
+fn may_hold(snapshot: &Snapshot, server_type: &str) -> bool {
+    let settings = snapshot.types().find(|(other, _)| ***other == *server_type);
     settings.is_none_or(|(_, settings)| settings.frontend && settings.protocol == Protocol::Cereus)
 }

@@ -10,10 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use super::api::{Member, Members, Published};
 use super::channels::{Channels, check_name, until};
 use super::config::ANSWER;
-use super::outlet::{Outlet, Way};
-use crate::rpc::{Outcome, Question, Waiter, proto};
+use super::outlet::{Outlet, Target, Way};
+use crate::rpc::{Link, Outcome, Question, Waiter, proto};
 use crate::session::{Frontend, PushError, SessionId};
-use crate::topology::{Server, ServerId};
 use crate::wire::{Error, MAX_BODY, SharedPush, Text};
 
 /// What surrounds route and payload in a packet at most, and in a frame beside the channel.
@@ -38,19 +37,19 @@ impl Channels {
         let route = Text::copied(route);
         let name = Bytes::copy_from_slice(channel.as_bytes());
         let mut published = Published::default();
-        for (server, outlet) in
-            self.targets(home).iter().flat_map(|(servers, outlet)| servers.iter().map(move |server| (server, outlet)))
-        {
-            match outlet.way(server, channel) {
-                Way::Link(link) => {
-                    let (channel, route, body) = (name.clone(), route.as_shared().clone(), body.clone());
-                    match link.try_send(proto::Publish { channel, route, body }.into()) {
-                        Ok(()) => published.queued += 1,
-                        Err(_) => published.not_queued.push(server.id.clone()),
+        if let Some((targets, outlet)) = self.targets(home) {
+            for target in &*targets {
+                match outlet.way(target, channel) {
+                    Way::Link(link) => {
+                        let (channel, route, body) = (name.clone(), route.as_shared().clone(), body.clone());
+                        match link.try_send(proto::Publish { channel, route, body }.into()) {
+                            Ok(()) => published.queued += 1,
+                            Err(_) => published.not_queued.push(target.id().clone()),
+                        }
                     }
+                    Way::NotInterested => published.not_interested += 1,
+                    Way::NotConcerned => {}
                 }
-                Way::NotInterested => published.not_interested += 1,
-                Way::NotConcerned => {}
             }
         }
         published.queued += usize::from(self.deliver(channel, SharedPush::new(route, body)));
@@ -78,49 +77,33 @@ impl Channels {
     ) -> Result<Members, Error> {
         check_name(channel)?;
         let until = until(deadline, ANSWER);
-        let own = self.frontend(&self.parts.identity.server_id, &self.parts.identity.server_type);
+        let identity = &self.parts.identity;
+        let own = Frontend { id: identity.server_id.clone(), server_type: identity.server_type.clone() };
         let mut members = Members::default();
         members.add(&own, self.list(channel));
-        let questions = {
-            let targets = self.targets(home);
-            let asked = targets.iter().flat_map(|(servers, outlet)| {
-                servers.iter().filter_map(|server| match outlet.way(server, channel) {
-                    Way::Link(link) => Some((server.clone(), link)),
-                    Way::NotInterested | Way::NotConcerned => None,
-                })
-            });
-            let asked: Vec<_> = asked.collect();
-            asked.into_iter().map(|(server, link)| async move {
-                let (waiter, answer) = Waiter::new();
-                let channel = Bytes::copy_from_slice(channel.as_bytes());
-                link.ask(Question::Members(proto::Members { id: 0, channel }), waiter, 0);
-                let answer = timeout_at(until, answer).await;
-                (server, answer.ok().and_then(Result::ok))
-            })
-        };
-        for (server, answer) in join_all(questions).await {
-            match answer {
-                Some(Outcome::Answered(Some(proto::response::Outcome::Members(list)))) => {
-                    members.add(
-                        &self.frontend(&server.id, &server.server_type),
-                        list.members.into_iter().filter_map(known),
-                    );
+        let mut questions = Vec::new();
+        if let Some((targets, outlet)) = self.targets(home) {
+            for target in &*targets {
+                if let Way::Link(link) = outlet.way(target, channel) {
+                    let frontend = Frontend { id: target.id().clone(), server_type: target.server_type() };
+                    questions.push(async move { (frontend, ask(&link, channel, until).await) });
                 }
-                _ => members.unreached.push(server.id.clone()),
+            }
+        }
+        for (frontend, answer) in join_all(questions).await {
+            match answer {
+                Some(list) => members.add(&frontend, list.members.into_iter().filter_map(known)),
+                None => members.unreached.push(frontend.id),
             }
         }
         Ok(members)
     }
 
-    #[allow(clippy::unused_self, reason = "it reads like the others")]
-    fn frontend(&self, id: &ServerId, server_type: &ServerId) -> Frontend {
-        Frontend { id: id.clone(), server_type: server_type.clone() }
-    }
-
     /// The servers that may hold sessions, and the way to them of worker `home`.
-    fn targets(&self, home: usize) -> Option<(Arc<[Arc<Server>]>, &Outlet)> {
+    fn targets(&self, home: usize) -> Option<(Arc<[Target]>, &Outlet)> {
         let outlet = self.workers.get(home)?.outlet.get()?;
-        Some((outlet.targets(&self.parts.topology.current(), &self.parts.identity.server_id), outlet))
+        let snapshot = self.parts.topology.current();
+        Some((outlet.targets(&snapshot, &self.callers, &self.parts.identity.server_id), outlet))
     }
 }
 
@@ -128,6 +111,17 @@ impl Members {
     fn add(&mut self, frontend: &Frontend, members: impl IntoIterator<Item = (SessionId, Option<Text>)>) {
         let members = members.into_iter();
         self.members.extend(members.map(|(session, uid)| Member { session, uid, frontend: frontend.clone() }));
+    }
+}
+
+/// Asks the other end of `link` who is in the channel.
+async fn ask(link: &Link, channel: &str, until: Instant) -> Option<proto::MemberList> {
+    let (waiter, answer) = Waiter::new();
+    let channel = Bytes::copy_from_slice(channel.as_bytes());
+    link.ask(Question::Members(proto::Members { id: 0, channel }), waiter, 0);
+    match timeout_at(until, answer).await.ok()?.ok()? {
+        Outcome::Answered(Some(proto::response::Outcome::Members(list))) => Some(list),
+        _ => None,
     }
 }
 

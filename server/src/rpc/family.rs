@@ -107,9 +107,9 @@ pub(crate) trait Channels: Send + Sync + 'static {
     fn unsubscribe(&self, link: &Arc<Link>, unsubscribe: proto::Unsubscribe);
     /// What the acceptor has members of; answered with one `Response`.
     fn interest(&self, link: &Arc<Link>, interest: proto::Interest);
-    /// A message for the members of a channel that this server holds. From the opener.
+    /// A message for the members of a channel that this server holds.
     fn publish(&self, link: &Arc<Link>, publish: proto::Publish);
-    /// The opener wants to know the members of a channel that this server holds; answered with one `Response`.
+    /// The peer wants to know the members of a channel that this server holds; answered with one `Response`.
     fn members(&self, link: &Arc<Link>, members: proto::Members);
 }
 

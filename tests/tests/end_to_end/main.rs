@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod channels;
 mod drain;
 mod faults;
 mod heartbeats;

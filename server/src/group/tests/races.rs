@@ -236,3 +236,26 @@ async fn with_too_many_channels_everything_is_sent() {
         (Some(Some(18)), (0, 1, 0), (1, 0, 0))
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_frontend_that_calls_before_it_is_listed_is_reached_by_its_own_link() {
+    let game = Game::new();
+    let (front, back) = (game.start("front", 1), game.start("back", 2));
+    game.unlist("front");
+    front.links[0].open(&back.server);
+    let client = front.client(256);
+    assert_eq!(back.publish("lobby", "to nobody"), (0, 0, 0));
+    quiet().await;
+    client.subscribe("lobby").await.unwrap();
+    assert_eq!(back.publish("lobby", "0"), (1, 0, 0));
+    assert_eq!(back.apps[0].members("lobby").await.unwrap().members.len(), 1);
+    quiet().await;
+    // Once it is listed its own link is left to what it is for.
+    game.list(front.server.clone());
+    assert_eq!(back.publish("lobby", "1"), (1, 0, 0));
+    quiet().await;
+    assert_eq!(back.publish("garden", "to nobody"), (0, 1, 0));
+    back.publish("lobby", "2");
+    quiet().await;
+    assert_eq!(client.got(), ["0", "1", "2"]);
+}

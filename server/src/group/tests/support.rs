@@ -82,6 +82,13 @@ impl Game {
         Host { server, channels, pool, apps, links: all, stop, network: self.network.clone() }
     }
 
+    /// From now on the topology has no such server.
+    pub(super) fn unlist(&self, id: &str) {
+        let mut servers = self.servers.lock();
+        servers.retain(|other| *other.id != *id);
+        self.publisher.publish(Snapshot::new(servers.iter().cloned(), []));
+    }
+
     /// From now on the topology has this server in the place of the one with its id.
     pub(super) fn list(&self, server: Server) {
         let mut servers = self.servers.lock();

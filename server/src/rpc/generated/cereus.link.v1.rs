@@ -69,10 +69,10 @@ pub mod frame {
         /// What the opener has to publish to the acceptor.
         #[prost(message, tag = "16")]
         Interest(super::Interest),
-        /// A message for the members of a channel that the acceptor holds.
+        /// A message for the members of a channel that the receiver holds.
         #[prost(message, tag = "17")]
         Publish(super::Publish),
-        /// Who is in a channel, of the sessions that the acceptor holds?
+        /// Who is in a channel, of the sessions that the receiver holds?
         #[prost(message, tag = "18")]
         Members(super::Members),
     }
@@ -476,7 +476,7 @@ pub struct Publish {
 /// Asks who is in a channel.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Members {
-    /// Chosen by the opener; names the question in the Response.
+    /// Chosen by the sender; names the question in the Response.
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// UTF-8.
