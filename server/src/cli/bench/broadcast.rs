@@ -204,7 +204,9 @@ impl Speaker {
         let mut filling = vec![0; (arguments.body as usize).saturating_sub(run.prefix.len() + DIGITS)];
         // Random letters do not shrink much, so that no server gains or loses by compressing them.
         StdRng::seed_from_u64(1).fill_bytes(&mut filling);
-        filling.iter_mut().for_each(|byte| *byte = b'0' + *byte % 64);
+        for byte in &mut filling {
+            *byte = b'0' + *byte % 64;
+        }
         let body = [run.prefix.as_bytes(), &[b'0'; DIGITS], &filling].concat();
         let outstanding = arguments.outstanding as usize;
         Self { connection, run, route: format!("{}.say", arguments.service), outstanding, next: 0, body }

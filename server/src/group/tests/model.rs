@@ -20,7 +20,7 @@ const CHANNELS: usize = 6;
 const PEERS: usize = 3;
 /// Two fewer than there are, so that there are too many at times.
 const MOST: usize = 4;
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 
 /// One connection to a server that publishes: what is on its way there, and what arrived.
 struct Wire {
@@ -148,7 +148,9 @@ impl World {
                     before.iter().filter(|(other, _)| *other == session).map(|(_, channel)| *channel).collect();
                 let expected: Vec<usize> = expected.into_iter().filter(|channel| !self.has_members(*channel)).collect();
                 assert_eq!(deserted, expected.iter().map(|channel| name(*channel)).collect::<Vec<_>>());
-                expected.into_iter().for_each(|channel| self.desert(channel));
+                for channel in expected {
+                    self.desert(channel);
+                }
             }
             Step::Up(peer) => {
                 self.step(Step::Down(peer));

@@ -126,11 +126,12 @@ impl Host {
         (published.queued, published.not_interested, published.not_queued.len())
     }
 
-    /// What it knows of the server `name`: nothing without a link; then whether that said what it has, and how much.
-    pub(super) fn knows(&self, name: &str) -> Option<Option<usize>> {
+    /// What it knows of the server `name`: `no link`, how many channels were announced, or that it has to send `all`.
+    pub(super) fn knows(&self, name: &str) -> String {
         let status = serde_json::to_value(self.channels.status()).unwrap();
-        let known = status["known"].as_array().unwrap().iter().find(|known| known["server"] == name)?.clone();
-        Some(known["channels"].as_u64().map(|count| usize::try_from(count).unwrap()))
+        let known = status["known"].as_array().unwrap().iter().find(|known| known["server"] == name);
+        let channels = known.map(|known| known["channels"].as_u64());
+        channels.map_or("no link".into(), |count| count.map_or("all".into(), |count| count.to_string()))
     }
 
     /// How the servers that publish to it take what they were told.

@@ -48,6 +48,23 @@ fn a_peer_without_a_common_version_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_of_the_release_before_is_known_to_lack_channels() {
+    let network = Network::default();
+    let (_front, back, link) = super::support::pair(&network).await;
+    assert!(!link.lacks_channels() && !back.stub.accepted().lacks_channels());
+    let hello = |protocol_max| crate::rpc::proto::Hello {
+        protocol_max,
+        ..crate::rpc::hello::greeting(&identity("back", "json"), false)
+    };
+    for (protocol_max, lacks) in [(1, true), (2, false), (9, false)] {
+        link.open((*identity("back", "json")).clone(), crate::rpc::hello::version(&hello(protocol_max)));
+        assert_eq!(link.lacks_channels(), lacks, "version {protocol_max}");
+    }
+    // While it is being connected nobody knows.
+    assert!(!back.links.open(&server("other", 9)).lacks_channels());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_is_not_there_is_tried_again_with_growing_pauses() {
     let network = Network::default();
     let front = Node::start(&network, "front", 2);
