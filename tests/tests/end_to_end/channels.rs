@@ -225,17 +225,17 @@ async fn a_backend_stops_sending_what_nobody_hears() {
     let cluster = builder.backends("game", 1).start().await.unwrap();
     acquaint(&cluster, "game", &["connector-1", "connector-2"], &["game-1"]).await;
     let member = member(&cluster, "connector-1", "game", "lobby", "one").await;
-    member.notify("game.bench.say", "garden|nobody").await.unwrap();
-    member.notify("game.bench.say", "lobby|one 0").await.unwrap();
-    heard(&member, "one 0").await;
-    // It opened its links for that, and both frontends tell it what they have members of.
+    // It opens its links for that, once the topology lists the frontends, and they tell it what they have members of.
     let known = || async {
+        member.notify("game.bench.say", "garden|nobody").await?;
         let status = cluster.status("game-1").await?;
         let known = status["channels"]["known"].as_array().cloned().unwrap_or_default();
         let complete = known.iter().filter(|known| known["channels"].is_u64()).count();
         Ok((complete >= 2).then_some(()))
     };
     eventually("interest of the frontends", NOTICE, known).await.unwrap();
+    member.notify("game.bench.say", "lobby|one 0").await.unwrap();
+    heard(&member, "one 0").await;
     let received = async |name: &str| {
         cluster.status(name).await.unwrap()["counters"]["channel_messages_received"].as_u64().unwrap()
     };
