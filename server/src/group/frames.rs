@@ -60,6 +60,9 @@ impl rpc::Channels for Frames {
             }
         } else {
             self.channels.callers.down(link);
+            for outlet in self.channels.workers.iter().filter_map(|worker| worker.outlet.get()) {
+                outlet.lose(link);
+            }
             let mut interest = self.channels.interest.lock();
             interest.down(&self.channels.publisher(link));
             self.channels.tell(&interest);

@@ -6,7 +6,7 @@ use cereus_crds::Protocol;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::callers::Callers;
+use super::callers::{Callers, Crossings};
 use super::filter::Filter;
 use crate::rpc::{Link, Links, Standing, proto};
 use crate::topology::{Server, ServerId, ServerType, Snapshot};
@@ -17,6 +17,7 @@ pub(super) struct Outlet {
     /// By peer; one is here while its link is up.
     filters: Mutex<FxHashMap<ServerId, Filter>>,
     targets: Mutex<Targets>,
+    crossings: Crossings,
 }
 
 /// The servers that may hold sessions, as one view of the cluster has them.
@@ -64,7 +65,7 @@ pub(super) enum Way {
 impl Outlet {
     pub(super) fn new(links: Arc<Links>) -> Self {
         let none = Targets { snapshot: Arc::default(), changes: 0, all: Arc::new([]) };
-        Self { links, filters: Mutex::default(), targets: Mutex::new(none) }
+        Self { links, filters: Mutex::default(), targets: Mutex::new(none), crossings: Crossings::default() }
     }
 
     /// The servers but `own` that may hold sessions: all of the types that are frontends, or of which nothing is said.
@@ -88,8 +89,11 @@ impl Outlet {
         let server = match target {
             Target::Listed(server) => server,
             Target::Caller(link) if link.lacks_channels() => return Way::NotConcerned,
-            Target::Caller(link) => return Way::Link(link.clone()),
+            Target::Caller(link) => return Way::Link(self.crossings.begin(link)),
         };
+        if let Some(link) = self.crossings.end(&server.id) {
+            return Way::Link(link);
+        }
         if self.filters.lock().get(&server.id).is_some_and(|filter| !filter.passes(channel)) {
             return Way::NotInterested;
         }
@@ -109,6 +113,11 @@ impl Outlet {
     /// The link is down: what was announced on it is void.
     pub(super) fn down(&self, link: &Link) {
         self.filters.lock().remove(link.server());
+    }
+
+    /// A link that a peer opened is down.
+    pub(super) fn lose(&self, link: &Arc<Link>) {
+        self.crossings.lose(link);
     }
 
     /// The peer announced something.

@@ -250,9 +250,13 @@ async fn a_frontend_that_calls_before_it_is_listed_is_reached_by_its_own_link() 
     assert_eq!(back.publish("lobby", "0"), (1, 0, 0));
     assert_eq!(back.apps[0].members("lobby").await.unwrap().members.len(), 1);
     quiet().await;
-    // Once it is listed its own link is left to what it is for.
+    // Once it is listed its own link is left to what it is for, but not before all of this is there.
     game.list(front.server.clone());
     assert_eq!(back.publish("lobby", "1"), (1, 0, 0));
+    assert!(back.links[0].get("front").is_none());
+    quiet().await;
+    assert_eq!(back.publish("garden", "to nobody, but nobody knows"), (1, 0, 0));
+    assert!(back.links[0].get("front").is_some());
     quiet().await;
     assert_eq!(back.publish("garden", "to nobody"), (0, 1, 0));
     back.publish("lobby", "2");
