@@ -39,6 +39,7 @@ mod app;
 mod cli;
 mod dispatch;
 mod forward;
+mod group;
 pub mod handler;
 mod lanes;
 pub mod request;
@@ -53,6 +54,7 @@ pub use app::{Application, Phase, Running};
 pub use cli::{main, main_with};
 #[doc(hidden)]
 pub use dispatch::bench_support;
+pub use group::{Member, Members, Published};
 pub use handler::{
     AfterHook, BeforeHook, Handler, IntoReply, Json, Marked, Marks, Payload, Proto, Reply, Service, blocking,
     concurrent, detached,

@@ -17,8 +17,8 @@ use crate::{
         BoxFuture, Changes, CloseReason, Entity, Frontend, KickReason, OnClose, PushError, Record, SaveError, SessionId,
     },
     wire::{
-        EncodeError, Error, Handshake, Outbound, PacketKind, Text, codes, encode_packet, encode_push, encode_response,
-        parse_handshake,
+        EncodeError, Error, Handshake, Outbound, PacketKind, SharedPush, Text, codes, encode_packet, encode_push,
+        encode_response, parse_handshake,
     },
 };
 
@@ -258,11 +258,20 @@ impl Entity for Connection {
             return Err(PushError::Closed);
         }
         let dictionary = &self.worker.settings().dictionary;
-        match self.put(|packets| encode_push(route, body, dictionary, self.style, packets)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(Closed)) => Err(PushError::Closed),
-            Err(EncodeError::TooLarge { .. } | EncodeError::RouteTooLong { .. }) => Err(PushError::TooLarge),
+        let put = self.put(|packets| encode_push(route, body, dictionary, self.style, packets));
+        put?.map_err(|Closed| PushError::Closed)
+    }
+
+    fn try_push_shared(&self, session: SessionId, push: &SharedPush) -> Result<(), PushError> {
+        if session != self.id() {
+            return Err(PushError::Closed);
         }
+        let packet = push.packet(&self.worker.settings().dictionary, self.style)?;
+        let copied = self.put(|packets| {
+            packets.extend_from_slice(packet);
+            Ok(())
+        });
+        copied?.map_err(|Closed| PushError::Closed)
     }
 
     /// A client's queue is never full for long: either there is room, or the client is closed as too slow.
@@ -307,6 +316,14 @@ impl Entity for Connection {
     }
 
     fn unpin(&self, _session: SessionId) {}
+
+    fn subscribe(&self, session: SessionId, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+        self.worker.pool().subscribe(session, channel)
+    }
+
+    fn unsubscribe(&self, session: SessionId, channel: &str) {
+        self.worker.pool().unsubscribe(session, channel);
+    }
 
     fn address(&self) -> Frontend {
         self.worker.settings().frontend.clone()

@@ -12,6 +12,7 @@ use crate::dispatch::{Dispatcher, DispatcherParts};
 use crate::forward::{
     Events, Incoming, IncomingParts, Pins, PitayaParts, PitayaService, RemoteLanes, Sessions, UserCalls,
 };
+use crate::group::{self, Channels, Home};
 use crate::handler::{Registry, Runtime};
 use crate::lanes::{Placement, Spawner};
 use crate::request::App;
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub(super) work: Arc<[Spawner]>,
     /// Told when a drain may have got further.
     pub(super) progress: Arc<Notify>,
+    pub(super) channels: Arc<Channels>,
+    pub(super) frames: Arc<group::Frames>,
     /// Counts what is learnt of sessions at frontends that make unary calls.
     pub(super) versions: Arc<AtomicU64>,
 }
@@ -60,6 +63,8 @@ impl Node {
         let router =
             Router::new(settings.routing.clone(), shared.topology.clone(), links.clone(), shared.functions.clone());
         app.provide(Arc::new(UserCalls::new(router.clone(), settings.server.request_timeout)));
+        app.provide(Arc::new(Home::new(shared.channels.clone(), index)));
+        shared.channels.attach(index, links.clone());
         let incoming = Arc::new(Incoming::new(IncomingParts {
             server_type: shared.identity.server_type.clone(),
             registry: shared.registry.clone(),
@@ -85,6 +90,7 @@ impl Node {
             requests: incoming,
             sessions: Arc::new(Sessions::new(shared.pool.clone(), router.clone())),
             links: Arc::new(Events::new(shared.pool.clone(), shared.pins.clone(), shared.progress.clone())),
+            channels: shared.frames.clone(),
         });
         let dispatcher = Dispatcher::new(DispatcherParts {
             server_type: shared.identity.server_type.clone(),

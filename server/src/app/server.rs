@@ -22,6 +22,7 @@ use super::workers::{Background, Ticks, Workers};
 use crate::acceptor::{self, Admission};
 use crate::agent;
 use crate::forward::{Pins, RemoteLanes};
+use crate::group::{self, Channels, ChannelsParts};
 use crate::handler::Runtime;
 use crate::lanes::{Placement, Spawner};
 use crate::request::App;
@@ -121,19 +122,32 @@ impl Server {
         .context("the dictionary does not fit into the answer to a handshake")?;
         let lanes = Arc::new(RemoteLanes::new());
         let own = |spawner: &Spawner| Spawner::new(spawner.worker(), spawner.handle().clone());
+        let pool = Arc::new(Pool::new());
+        let work: Arc<[Spawner]> = workers.spawners().map(own).collect();
+        let channels = Channels::new(ChannelsParts {
+            identity: identity.clone(),
+            topology: topology.clone(),
+            spawners: work.clone(),
+            config: settings.channels,
+            max_frame: settings.link.max_frame,
+        });
+        let frames = Arc::new(group::Frames::new(channels.clone(), pool.clone()));
+        pool.attach(frames.clone());
         let shared = Shared {
+            channels,
+            frames,
             identity: identity.clone(),
             registry: Arc::new(registry.build()?),
             handlers,
             topology,
             functions: Arc::new(functions),
             connections: Arc::new(connections),
-            pool: Arc::new(Pool::new()),
+            pool,
             pins: Pins::new(lanes.clone()),
             lanes,
             placement: Arc::new(Placement::new(workers.len())),
             apps: workers.spawners().map(|_| app.on_worker()).collect(),
-            work: workers.spawners().map(own).collect(),
+            work,
             progress: Arc::default(),
             versions: Arc::default(),
         };
@@ -203,6 +217,8 @@ impl Server {
         if let Some(listener) = sockets.links.take() {
             running.link = Some(self.open_links(listener, background)?);
         }
+        let withdrawing = self.shared.channels.clone().withdraw();
+        background.spawn(self.stops.links.clone().run_until_cancelled_owned(withdrawing));
         let acceptors = std::mem::take(&mut sockets.acceptors);
         let admission = Admission::new(&self.settings.acceptor, acceptors.len());
         let (dealer, seats) = acceptor::table(self.nodes.len());

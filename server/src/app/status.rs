@@ -29,6 +29,7 @@ impl StatusSource for Server {
             pending_calls: links.iter().map(|link| link.pending as u64).sum(),
             tasks: all.map(|spawner| spawner.tasks() as u64).sum(),
             links: links.iter().filter_map(|link| serde_json::to_value(link).ok()).collect(),
+            channels: serde_json::to_value(self.shared.channels.status()).unwrap_or_default(),
             counters: self.counters(),
         }
     }
@@ -93,6 +94,9 @@ impl Server {
         add("handlers_dropped".to_owned(), handled.dropped);
         add("handlers_expired".to_owned(), handled.expired);
         add("slow_polls".to_owned(), handled.slow_polls);
+        for (name, count) in self.shared.channels.counters() {
+            add(name.to_owned(), count);
+        }
         add("topology_objects_skipped".to_owned(), self.shared.topology.current().skipped().total() as u64);
         counters
     }

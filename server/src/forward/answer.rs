@@ -13,7 +13,7 @@ pub(crate) fn result_of(outcome: Option<proto::response::Outcome>) -> Result<Byt
         Some(Outcome::Body(body)) => Ok(body),
         None => Ok(Bytes::new()),
         Some(Outcome::Error(error)) => Err(error.into()),
-        Some(Outcome::Refusal(_) | Outcome::State(_)) => {
+        Some(Outcome::Refusal(_) | Outcome::State(_) | Outcome::Members(_)) => {
             Err(Error::new(codes::INTERNAL, "the server answered a request with something else than a result"))
         }
     }

@@ -19,7 +19,6 @@ mod remote_jobs;
 mod sessions;
 mod user_call;
 mod visits;
-mod waiter;
 
 #[cfg(test)]
 pub(crate) mod testing;

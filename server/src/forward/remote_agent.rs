@@ -1,15 +1,16 @@
 //! The other end of a session on a backend: the link to the frontend that holds it.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 
+use super::answer::result_of;
 use super::incoming::LaneKey;
 use super::pins::Pins;
-use super::waiter::Waiter;
-use crate::rpc::{Link, Outcome, Question, Standing, proto};
+use crate::rpc::{Link, Outcome, Question, Standing, Waiter, proto};
 use crate::session::{
     BoxFuture, Changes, Conflict, Entity, Frontend, KickReason, PushError, Representation, SaveError, SessionId,
 };
@@ -168,6 +169,27 @@ impl Entity for RemoteAgent {
             return;
         }
         self.link().send(proto::Unpin { session: session.get() }.into());
+    }
+
+    fn subscribe(&self, session: SessionId, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+        if self.link().lacks_channels() {
+            let error = Error::new(codes::INTERNAL, "the session's frontend knows no channels");
+            return Box::pin(ready(Err(error)));
+        }
+        let channel = channel.into_bytes();
+        let answer = self.ask(Question::Subscribe(proto::Subscribe { id: 0, session: session.get(), channel }));
+        async move {
+            match answer.await {
+                Outcome::Answered(answer) => result_of(answer).map(drop),
+                Outcome::NotExecuted(_) | Outcome::Lost => Err(link_lost()),
+            }
+        }
+        .boxed()
+    }
+
+    fn unsubscribe(&self, session: SessionId, channel: &str) {
+        let channel = Bytes::copy_from_slice(channel.as_bytes());
+        self.link().send(proto::Unsubscribe { session: session.get(), channel }.into());
     }
 
     fn address(&self) -> Frontend {

@@ -73,7 +73,12 @@ struct Script {
 impl Far {
     pub(crate) fn start(network: &Network, id: &str, port: u16) -> Self {
         let (server, script) = (server(id, port), Arc::new(Script::default()));
-        let families = Families { requests: script.clone(), sessions: Arc::new(Deaf), links: script.clone() };
+        let families = Families {
+            requests: script.clone(),
+            sessions: Arc::new(Deaf),
+            links: script.clone(),
+            channels: Arc::new(Deaf),
+        };
         let identity = identity(id, "json");
         let incarnation = identity.incarnation;
         Self { links: accept(network, &server, identity, families), server, incarnation, script }
@@ -205,6 +210,7 @@ impl Near {
             requests: Arc::new(Script::default()),
             sessions: Arc::new(Sessions::new(pool.clone(), router.clone())),
             links: Arc::new(Events::new(pool.clone(), pins, progress)),
+            channels: Arc::new(Deaf),
         });
         spawner().spawn(router.clone().follow());
         Self { router, pool, publisher, policy }

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::answer::result_of;
-use super::waiter::Waiter;
 use crate::handler::IntoReply;
 use crate::request::{App, Context, FromContext, Kind};
 use crate::router::Router;
-use crate::rpc::{Link, Outcome, proto};
+use crate::rpc::{Link, Outcome, Waiter, proto};
 use crate::wire::{Error, Route, Text, codes};
 
 /// What user calls need of the worker they are made on; [`App`] finds it among its extensions.

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use tokio::time::Instant;
 
+use crate::session::SessionId;
 use crate::wire::Serializer;
 
 /// The server that a handler runs in: its name, its type, and what the game shares between its handlers.
@@ -19,6 +20,8 @@ use crate::wire::Serializer;
 pub struct App {
     inner: Arc<Inner>,
     deadline: Option<Instant>,
+    /// What keeps an order of its own: the session whose message is handled.
+    lane: Option<SessionId>,
 }
 
 struct Inner {
@@ -56,13 +59,29 @@ impl App {
     pub fn on_worker(&self) -> Self {
         let shared = Arc::clone(&self.inner.shared);
         let serializer = Arc::new(Serializer::clone(&shared.serializer));
-        Self { inner: Arc::new(Inner { shared, serializer, worker: Some(Extensions::default()) }), deadline: None }
+        Self {
+            inner: Arc::new(Inner { shared, serializer, worker: Some(Extensions::default()) }),
+            deadline: None,
+            lane: None,
+        }
     }
 
     /// This handle for the work of one request: calls made with it end by `deadline`.
     #[must_use]
     pub fn until(&self, deadline: Instant) -> Self {
-        Self { inner: self.inner.clone(), deadline: Some(deadline) }
+        Self { inner: self.inner.clone(), deadline: Some(deadline), lane: self.lane }
+    }
+
+    /// This handle for messages of one session: what is published with it keeps the order of that session's lane.
+    #[must_use]
+    pub(crate) fn in_lane(mut self, session: SessionId) -> Self {
+        self.lane = Some(session);
+        self
+    }
+
+    /// The session whose messages this handle was given to.
+    pub(crate) fn lane(&self) -> Option<SessionId> {
+        self.lane
     }
 
     /// When the request that this handle was given to has to be answered.
@@ -146,7 +165,11 @@ impl AppBuilder {
     /// The app, not yet of any worker.
     pub fn build(self) -> App {
         let serializer = Arc::clone(&self.shared.serializer);
-        App { inner: Arc::new(Inner { shared: Arc::new(self.shared), serializer, worker: None }), deadline: None }
+        App {
+            inner: Arc::new(Inner { shared: Arc::new(self.shared), serializer, worker: None }),
+            deadline: None,
+            lane: None,
+        }
     }
 }
 

@@ -86,6 +86,7 @@ impl Context {
     /// The same message, sent by `session`.
     #[must_use]
     pub fn with_session(mut self, session: Session) -> Self {
+        self.app = self.app.in_lane(session.id());
         self.session = Some(session);
         self
     }

@@ -18,8 +18,8 @@ use tonic::service::Routes;
 
 pub use super::proto::link::{Batch, Frame, Request, Response, Session, frame, response};
 use super::{
-    Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, outbound::Outbound,
-    proto, serve,
+    Caller, Channels, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions,
+    outbound::Outbound, proto, serve,
 };
 use crate::topology::Server;
 
@@ -75,8 +75,18 @@ impl LinkEvents for Deaf {
     fn drained(&self, _: &Arc<Link>) {}
 }
 
+impl Channels for Deaf {
+    fn up(&self, _: &Arc<Link>) {}
+    fn down(&self, _: &Arc<Link>) {}
+    fn subscribe(&self, _: &Arc<Link>, _: proto::Subscribe) {}
+    fn unsubscribe(&self, _: &Arc<Link>, _: proto::Unsubscribe) {}
+    fn interest(&self, _: &Arc<Link>, _: proto::Interest) {}
+    fn publish(&self, _: &Arc<Link>, _: proto::Publish) {}
+    fn members(&self, _: &Arc<Link>, _: proto::Members) {}
+}
+
 fn families() -> Families {
-    Families { requests: Arc::new(Echo), sessions: Arc::new(Deaf), links: Arc::new(Deaf) }
+    Families { requests: Arc::new(Echo), sessions: Arc::new(Deaf), links: Arc::new(Deaf), channels: Arc::new(Deaf) }
 }
 
 /// Accepts links and echoes, for ever.

@@ -31,6 +31,22 @@ pub(crate) struct Families {
     pub(crate) sessions: Arc<dyn Sessions>,
     /// The life of links.
     pub(crate) links: Arc<dyn LinkEvents>,
+    /// Frames about channels, of either direction.
+    pub(crate) channels: Arc<dyn Channels>,
+}
+
+impl Families {
+    /// The peer of `link` said who it is.
+    pub(super) fn up(&self, link: &Arc<Link>) {
+        self.links.up(link);
+        self.channels.up(link);
+    }
+
+    /// The connection of `link` was lost or closed.
+    pub(super) fn down(&self, link: &Arc<Link>) {
+        self.channels.down(link);
+        self.links.down(link);
+    }
 }
 
 impl fmt::Debug for Families {
@@ -79,6 +95,24 @@ pub(crate) trait LinkEvents: Send + Sync + 'static {
     fn drained(&self, link: &Arc<Link>);
 }
 
+/// Channels: which sessions are in them, who has members, and what is published.
+pub(crate) trait Channels: Send + Sync + 'static {
+    /// A link is up; told before any of its frames.
+    fn up(&self, link: &Arc<Link>);
+    /// It was lost or closed. Told once for each `up`.
+    fn down(&self, link: &Arc<Link>);
+    /// A session of this server joins a channel; answered with one `Response`. From the acceptor.
+    fn subscribe(&self, link: &Arc<Link>, subscribe: proto::Subscribe);
+    /// It leaves the channel. From the acceptor.
+    fn unsubscribe(&self, link: &Arc<Link>, unsubscribe: proto::Unsubscribe);
+    /// What the acceptor has members of; answered with one `Response`.
+    fn interest(&self, link: &Arc<Link>, interest: proto::Interest);
+    /// A message for the members of a channel that this server holds.
+    fn publish(&self, link: &Arc<Link>, publish: proto::Publish);
+    /// The peer wants to know the members of a channel that this server holds; answered with one `Response`.
+    fn members(&self, link: &Arc<Link>, members: proto::Members);
+}
+
 /// Who waits for the answer to a call or a question.
 pub(crate) trait Caller: Send + Sync + 'static {
     /// Called exactly once for each call that was taken, never from within `call`, `ask` or `cancel`.
@@ -97,7 +131,7 @@ pub(crate) enum Outcome {
     Lost,
 }
 
-/// What the acceptor of a link asks about a session of the opener. The `id` inside is set by the link.
+/// What one end of a link asks the other beside requests. The `id` inside is set by the link.
 #[derive(Debug)]
 pub(crate) enum Question {
     /// Give a session its uid.
@@ -106,4 +140,10 @@ pub(crate) enum Question {
     SessionSave(proto::SessionSave),
     /// Keep a session's messages here.
     Pin(proto::Pin),
+    /// A session of the opener joins a channel.
+    Subscribe(proto::Subscribe),
+    /// Publish according to this from now on.
+    Interest(proto::Interest),
+    /// Who is in a channel, of the acceptor's sessions?
+    Members(proto::Members),
 }

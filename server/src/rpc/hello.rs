@@ -4,7 +4,9 @@ use super::{Error, Identity, proto};
 
 /// The versions of the link protocol that this release speaks: its own and that of the release before.
 const PROTOCOL_MIN: u32 = 1;
-const PROTOCOL_MAX: u32 = 1;
+const PROTOCOL_MAX: u32 = 2;
+/// The version from which on servers know channels.
+pub(super) const CHANNELS: u32 = 2;
 
 /// The greeting of this server.
 pub(super) fn greeting(identity: &Identity, draining: bool) -> proto::Hello {
@@ -17,6 +19,11 @@ pub(super) fn greeting(identity: &Identity, draining: bool) -> proto::Hello {
         serializer: identity.serializer.to_string(),
         draining,
     }
+}
+
+/// The newest version that both know.
+pub(super) fn version(hello: &proto::Hello) -> u32 {
+    hello.protocol_max.min(PROTOCOL_MAX)
 }
 
 /// Splits the first batch into the greeting and what follows it.

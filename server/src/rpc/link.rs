@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
 };
@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Caller, Config, Identity, Outcome, Question,
+    Caller, Config, Identity, Outcome, Question, hello,
     metrics::Counts,
     outbound::{OVERHEAD, Outbound},
     pending::Call,
@@ -68,6 +68,8 @@ pub(crate) struct Link {
     peer: ArcSwapOption<Identity>,
     /// The peer's, again: each message needs it.
     incarnation: AtomicU64,
+    /// The version of the protocol that both ends know; 0 before the peer said who it is.
+    version: AtomicU32,
     outbound: Mutex<Outbound>,
     pending: AtomicUsize,
     standing: AtomicU8,
@@ -115,6 +117,7 @@ impl Link {
             common,
             incarnation: AtomicU64::new(peer.as_ref().map_or(0, |peer| peer.incarnation)),
             peer: ArcSwapOption::from_pointee(peer),
+            version: AtomicU32::new(0),
             outbound: Mutex::new(Outbound::new()),
             pending: AtomicUsize::new(0),
             standing: AtomicU8::new(Standing::Connecting as u8),
@@ -165,6 +168,11 @@ impl Link {
     /// The peer's process; 0 before it said who it is.
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation.load(Relaxed)
+    }
+
+    /// Whether the peer is known to be of a release that knows no channels.
+    pub(crate) fn lacks_channels(&self) -> bool {
+        self.unary || (1..hello::CHANNELS).contains(&self.version.load(Relaxed))
     }
 
     /// Calls in flight.
@@ -234,13 +242,16 @@ impl Link {
         Ok(id)
     }
 
-    /// Asks the opener about one of its sessions. Always taken; when the link is down the outcome is `Lost`, when the
+    /// Asks the peer something. Always taken; when the link is down the outcome is `Lost`, when the
     /// question is too large it is PIT-500.
     pub(crate) fn ask(&self, question: Question, caller: Arc<dyn Caller>, token: u64) {
         let mut kind = match question {
             Question::Bind(bind) => Kind::Bind(bind),
             Question::SessionSave(save) => Kind::SessionSave(save),
             Question::Pin(pin) => Kind::Pin(pin),
+            Question::Subscribe(subscribe) => Kind::Subscribe(subscribe),
+            Question::Interest(interest) => Kind::Interest(interest),
+            Question::Members(members) => Kind::Members(members),
         };
         if self.is_too_large(&kind) {
             let error = self.too_large(kind.encoded_len());
@@ -258,6 +269,9 @@ impl Link {
             Kind::Bind(bind) => bind.id = id,
             Kind::SessionSave(save) => save.id = id,
             Kind::Pin(pin) => pin.id = id,
+            Kind::Subscribe(subscribe) => subscribe.id = id,
+            Kind::Interest(interest) => interest.id = id,
+            Kind::Members(members) => members.id = id,
             _ => {}
         }
         let waker = outbound.push(kind);
@@ -399,9 +413,10 @@ impl Link {
         &self.stop
     }
 
-    /// The peer has said who it is.
-    pub(super) fn open(&self, peer: Identity) {
+    /// The peer has said who it is, and that both know this version of the protocol.
+    pub(super) fn open(&self, peer: Identity, version: u32) {
         self.incarnation.store(peer.incarnation, Relaxed);
+        self.version.store(version, Relaxed);
         self.peer.store(Some(Arc::new(peer)));
         self.draining.store(false, Relaxed);
         let waker = self.outbound.lock().open();

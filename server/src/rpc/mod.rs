@@ -31,12 +31,14 @@ mod reader;
 mod serve;
 #[cfg(test)]
 pub(crate) mod tests;
+mod waiter;
 
 pub(crate) use config::Config;
 pub(crate) use error::Error;
-pub(crate) use family::{Caller, Families, Identity, LinkEvents, Outcome, Question, Requests, Sessions};
+pub(crate) use family::{Caller, Channels, Families, Identity, LinkEvents, Outcome, Question, Requests, Sessions};
 pub(crate) use link::{Link, Standing};
 pub(crate) use links::Links;
 #[cfg(test)]
 pub(crate) use serve::serve_incoming;
 pub(crate) use serve::{bind, serve};
+pub(crate) use waiter::Waiter;

@@ -37,7 +37,7 @@ pub(super) async fn run(link: &Arc<Link>, connector: impl Fn() -> BoxedConnector
         };
         link.lose();
         if up {
-            families.links.down(link);
+            families.down(link);
             pause = FIRST_PAUSE;
         }
         if link.stopped().is_cancelled() {
@@ -83,9 +83,9 @@ async fn attempt(link: &Arc<Link>, connector: BoxedConnector, families: &Familie
         Ok(peer) => peer,
         Err(error) => return error,
     };
-    link.open(peer);
+    link.open(peer, hello::version(&hello));
     *up = true;
-    families.links.up(link);
+    families.up(link);
     if hello.draining {
         peer_drains(link, families);
     }

@@ -51,6 +51,7 @@ macro_rules! frames {
 }
 
 frames!(Response, Cancel, Push, Kick, Bind, SessionSave, Closed, Pin, Unpin, Draining, Drained);
+frames!(Unsubscribe, Publish);
 
 impl From<&wire::Error> for Error {
     fn from(error: &wire::Error) -> Self {
@@ -84,6 +85,11 @@ impl Response {
     /// The request was certainly not executed.
     pub(crate) fn refused(id: u64, reason: refusal::Reason) -> Self {
         Self { id, outcome: Some(response::Outcome::Refusal(Refusal { reason: reason.into() })) }
+    }
+
+    /// Who is in a channel.
+    pub(crate) fn members(id: u64, members: MemberList) -> Self {
+        Self { id, outcome: Some(response::Outcome::Members(members)) }
     }
 
     /// What a bind or save led to.

@@ -32,6 +32,11 @@ pub(super) fn deliver(link: &Arc<Link>, families: &Families, batch: Vec<proto::F
             (Kind::SessionSave(save), true) => families.sessions.save(link, save),
             (Kind::Pin(pin), true) => families.sessions.pin(link, pin),
             (Kind::Unpin(unpin), true) => families.sessions.unpin(link, unpin),
+            (Kind::Subscribe(subscribe), true) => families.channels.subscribe(link, subscribe),
+            (Kind::Unsubscribe(unsubscribe), true) => families.channels.unsubscribe(link, unsubscribe),
+            (Kind::Interest(interest), true) => families.channels.interest(link, interest),
+            (Kind::Publish(publish), _) => families.channels.publish(link, publish),
+            (Kind::Members(members), _) => families.channels.members(link, members),
             (Kind::Draining(_), _) => peer_drains(link, families),
             (Kind::Drained(_), _) => {
                 link.set_drained();

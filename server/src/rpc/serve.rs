@@ -191,7 +191,7 @@ async fn accept(shared: &Arc<Shared>, mut stream: Streaming<proto::Batch>) -> Re
         accepted.push(link.clone());
         link.outbound().lock().begin(hello::greeting(&common.identity, common.draining.load(Relaxed)))
     };
-    link.open(peer);
+    link.open(peer, hello::version(&hello));
     common.tasks.spawn(live(shared.clone(), families, link.clone(), stream, rest));
     Ok(Outgoing { link, epoch })
 }
@@ -204,12 +204,12 @@ async fn live(
     mut stream: Streaming<proto::Batch>,
     rest: Vec<proto::Frame>,
 ) {
-    families.links.up(&link);
+    families.up(&link);
     deliver(&link, &families, rest);
     let error = read(&link, &mut stream, &families).await;
     link.lose();
     shared.accepted.lock().retain(|other| !Arc::ptr_eq(other, &link));
-    families.links.down(&link);
+    families.down(&link);
     let loss = Loss::from(&error);
     if !link.stopped().is_cancelled() {
         shared.common.counts.lost(loss);

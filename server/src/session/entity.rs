@@ -1,6 +1,6 @@
 //! The other end of a session.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::changes::{Changes, SaveError};
 use super::id::SessionId;
 use super::reason::{CloseReason, KickReason};
-use crate::wire::{Error, Handshake, Text, codes};
+use crate::wire::{EncodeError, Error, Handshake, SharedPush, Text, codes};
 
 /// A boxed future, as trait objects need it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -46,6 +46,14 @@ pub enum PushError {
     Encode(#[source] Error),
 }
 
+impl From<EncodeError> for PushError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::TooLarge { .. } | EncodeError::RouteTooLong { .. } => Self::TooLarge,
+        }
+    }
+}
+
 impl From<PushError> for Error {
     fn from(error: PushError) -> Self {
         let code = match error {
@@ -68,6 +76,15 @@ pub trait Entity: Send + Sync + 'static {
     /// [`PushError::Full`] promises that [`Entity::writable`] resolves later.
     fn try_push(&self, session: SessionId, route: &str, body: &Bytes) -> Result<(), PushError>;
 
+    /// As [`Entity::try_push`], for a push that many get.
+    ///
+    /// # Errors
+    ///
+    /// As [`Entity::try_push`].
+    fn try_push_shared(&self, session: SessionId, push: &SharedPush) -> Result<(), PushError> {
+        self.try_push(session, push.route(), push.body())
+    }
+
     /// Resolves when a push may fit again or this end is closed, also if that was so before it was first polled. Room
     /// may be taken by somebody else meanwhile: push again and see.
     fn writable(&self) -> BoxFuture<'static, ()>;
@@ -86,6 +103,14 @@ pub trait Entity: Send + Sync + 'static {
 
     /// Undoes one [`Entity::pin`].
     fn unpin(&self, session: SessionId);
+
+    /// Makes the session a member of a channel. Done when what anybody publishes from then on reaches it.
+    fn subscribe(&self, _session: SessionId, _channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(ready(Err(Error::new(codes::INTERNAL, "the session's frontend knows no channels"))))
+    }
+
+    /// Ends the membership; a session that is no member stays none.
+    fn unsubscribe(&self, _session: SessionId, _channel: &str) {}
 
     /// The frontend that holds the session.
     fn address(&self) -> Frontend;

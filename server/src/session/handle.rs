@@ -253,6 +253,37 @@ impl Session {
         self.copy.entity().unpin(self.id());
     }
 
+    /// Makes the session a member of a channel: what any server [publishes](crate::App::publish) to it from then on
+    /// reaches the client. The membership is kept by the frontend that holds the session. It ends with
+    /// [`Session::unsubscribe`] or with the session, and with nothing else: not with this server. To subscribe again
+    /// changes nothing.
+    ///
+    /// ```
+    /// # async fn enter(app: cereus::App, session: cereus::Session) -> Result<(), cereus::Error> {
+    /// session.subscribe("room/lobby").await?;
+    /// app.publish("room/lobby", "onNewUser", &serde_json::json!({ "name": "ada" }))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// PIT-400 for a name that is empty or longer than 255 bytes, or when the session is in as many channels as it may
+    /// be; PIT-000 when the session is gone; PIT-500 when its frontend knows no channels; PIT-502 when that was not
+    /// reached.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the session may be a member or not.
+    pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
+        self.copy.entity().subscribe(self.id(), Text::copied(channel)).await
+    }
+
+    /// Ends the session's membership of a channel, if it has one. What was published before may still arrive.
+    pub fn unsubscribe(&self, channel: &str) {
+        self.copy.entity().unsubscribe(self.id(), channel);
+    }
+
     /// Runs `callback` once when the session closes, or now if it is closed.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ mod handle;
 
 mod pool;
 
+mod subscriptions;
+
 #[cfg(test)]
 mod tests;
 
@@ -44,3 +46,4 @@ pub use pool::{Entry, Pool};
 pub use reason::{CloseReason, KickReason};
 pub use record::Record;
 pub use representation::Representation;
+pub use subscriptions::Subscriptions;

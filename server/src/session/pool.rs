@@ -1,15 +1,17 @@
 //! The sessions of a frontend process.
 
 use std::fmt;
-use std::sync::Arc;
+use std::future::ready;
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
-use super::entity::Entity;
+use super::entity::{BoxFuture, Entity};
 use super::id::SessionId;
 use super::record::Record;
-use crate::wire::Text;
+use super::subscriptions::Subscriptions;
+use crate::wire::{Error, Text, codes};
 
 /// A session that this frontend holds, and its connection.
 pub struct Entry {
@@ -25,12 +27,38 @@ pub struct Pool {
     by_id: DashMap<SessionId, Arc<Entry>, FxBuildHasher>,
     /// Hashed with a secret: uids may be chosen by clients.
     by_uid: DashMap<Text, Arc<Entry>>,
+    subscriptions: OnceLock<Arc<dyn Subscriptions>>,
 }
 
 impl Pool {
     /// A pool without sessions.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Says who keeps the channels of these sessions; the first call decides.
+    pub fn attach(&self, subscriptions: Arc<dyn Subscriptions>) {
+        self.subscriptions.get_or_init(|| subscriptions);
+    }
+
+    /// Makes a session a member of a channel.
+    ///
+    /// # Errors
+    ///
+    /// PIT-000 `session not found`, PIT-400 for what is no name of a channel or when the session is in too many.
+    pub fn subscribe(&self, session: SessionId, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+        match (self.get(session), self.subscriptions.get()) {
+            (Some(entry), Some(subscriptions)) => subscriptions.subscribe(&entry, channel),
+            (None, _) => Box::pin(ready(Err(Error::new(codes::UNKNOWN, "session not found")))),
+            (_, None) => Box::pin(ready(Err(Error::new(codes::INTERNAL, "this server keeps no channels")))),
+        }
+    }
+
+    /// Ends a session's membership of a channel.
+    pub fn unsubscribe(&self, session: SessionId, channel: &str) {
+        if let Some(subscriptions) = self.subscriptions.get() {
+            subscriptions.unsubscribe(session, channel);
+        }
     }
 
     /// Adds a session.

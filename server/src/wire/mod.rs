@@ -12,6 +12,7 @@ mod packet;
 mod message;
 mod outbound;
 mod share;
+mod shared_push;
 mod varint;
 
 mod compression;
@@ -43,4 +44,5 @@ pub use packet::{HEADER, MAX_BODY, Packet, PacketError, PacketKind, decode_packe
 pub use route::{Route, RouteError};
 pub use serializer::{CustomSerializer, Serializer, SerializerError};
 pub use share::share;
+pub use shared_push::SharedPush;
 pub use text::{NotUtf8, Text};

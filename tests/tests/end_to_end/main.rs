@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod channels;
 mod check;
 mod drain;
 mod faults;

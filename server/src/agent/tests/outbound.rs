@@ -8,7 +8,7 @@ use super::{bench_with, connect_as, connect_working, connect_working_through, on
 use crate::{
     agent::testing::request,
     session::{CloseReason, KickReason, PushError},
-    wire::{Error, Text},
+    wire::{Error, SharedPush, Text},
 };
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +92,39 @@ async fn a_burst_before_the_writers_turn_is_not_a_slow_client() {
     // But it has its limit.
     let queued = (0..2_000).take_while(|_| notes.push("hello", "world").is_ok()).count();
     assert_eq!(queued, 1_024);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_for_many_is_queued_like_any_other() {
+    let mut bench = bench_with(|_| ());
+    let (mut plain, first) = connect_working_through(&mut bench, 1 << 10).await;
+    let sys = r#"{"sys":{"platform":"ios","dict":true}}"#;
+    let (mut other, second) = connect_as(&mut bench, 1 << 10, sys).await;
+    let push = SharedPush::new(Text::from_static("onOther"), Bytes::from_static(b"world"));
+    let coded = SharedPush::new(Text::from_static("onMessage"), Bytes::from(vec![b'x'; 300]));
+    for notes in [&first, &second] {
+        notes.push("before", "").expect("there is room");
+        notes.entity.try_push_shared(notes.record.id(), &push).expect("there is room");
+        notes.entity.try_push_shared(notes.record.id(), &coded).expect("there is room");
+    }
+    for client in [&mut plain, &mut other] {
+        assert_eq!(client.packet().await.1, b"\x06\x06before");
+        assert_eq!(client.packet().await.1, b"\x06\x07onOtherworld");
+    }
+    let [(_, plainly), (_, compressed)] = [plain.packet().await, other.packet().await];
+    assert_eq!((&plainly[..3], plainly.len()), (&b"\x07\x00\x04"[..], 303));
+    assert!(compressed[0] == 0x17 && compressed.len() < 100, "{compressed:?}");
+    // The bounds are the same, and the answer to one too many.
+    let long = SharedPush::new(Text::from("r".repeat(256)), Bytes::new());
+    assert_eq!(first.entity.try_push_shared(first.record.id(), &long), Err(PushError::TooLarge));
+    let mut pushed = 0;
+    while first.entity.try_push_shared(first.record.id(), &coded).is_ok() {
+        pushed += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!((250..=262).contains(&pushed), "{pushed}");
+    assert_eq!(first.next_close().await, CloseReason::SlowConsumer);
+    assert_eq!(second.entity.try_push_shared(first.record.id(), &push), Err(PushError::Closed), "of another session");
 }
 
 #[tokio::test(start_paused = true)]

@@ -37,6 +37,8 @@ pub(crate) struct Status {
     pub(crate) tasks: u64,
     /// Links to and from other servers, one row each.
     pub(crate) links: Vec<serde_json::Value>,
+    /// Channels: how many, their members, and what is known of each other's interest.
+    pub(crate) channels: serde_json::Value,
     /// What was counted since the start.
     pub(crate) counters: BTreeMap<String, u64>,
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::wire::{self, duration};
-use crate::{acceptor, agent, handler, lanes, router, rpc};
+use crate::{acceptor, agent, group, handler, lanes, router, rpc};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub(crate) struct Settings {
     /// How much work may wait.
     #[serde(default)]
     pub(crate) lanes: lanes::Config,
+    /// What sessions subscribe to.
+    #[serde(default)]
+    pub(crate) channels: group::Config,
     /// How servers of other types are chosen.
     #[serde(default)]
     pub(crate) routing: router::Config,

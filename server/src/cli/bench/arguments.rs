@@ -25,6 +25,8 @@ pub(super) enum Load {
     Idle(IdleArguments),
     /// Connect, shake hands, close, again and again: connections per second, CPU time per connection.
     Churn(ChurnArguments),
+    /// Messages to a group, each pushed to all members: pushes per second, latency, CPU time per push.
+    Broadcast(BroadcastArguments),
 }
 
 /// What all kinds of load share.
@@ -117,6 +119,38 @@ pub(super) struct ChurnArguments {
     pub(super) warmup: Duration,
     /// Loopback addresses that connections come from, in turn, so that closed ones do not use up the ports.
     #[arg(long, default_value_t = 64, value_parser = value_parser!(u32).range(1..=250))]
+    pub(super) sources: u32,
+}
+
+/// Arguments of `cereus bench broadcast`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct BroadcastArguments {
+    #[command(flatten)]
+    pub(super) target: Target,
+    /// The service that members join and speak by: `TYPE.SERVICE`, with a request `join` that takes `GROUP|USER` and a
+    /// notify `say` that takes `GROUP|TEXT` and pushes it to all members.
+    #[arg(long, default_value = "game.bench")]
+    pub(super) service: String,
+    /// Connections that join the group.
+    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u64).range(1..=MAX_CONNECTIONS))]
+    pub(super) members: u64,
+    /// Messages that are kept on their way: one that all members have makes room for the next.
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u64).range(1..=1024))]
+    pub(super) outstanding: u64,
+    /// How long is measured.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
+    pub(super) duration: Duration,
+    /// How long the load runs before that.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
+    pub(super) warmup: Duration,
+    /// Bytes of each message's body, at least as many as the group's name and a number take.
+    #[arg(long, default_value_t = 64, value_parser = value_parser!(u32).range(0..=1_048_576))]
+    pub(super) body: u32,
+    /// Handshakes under way at the same time.
+    #[arg(long, default_value_t = 64, value_parser = value_parser!(u64).range(1..=1024))]
+    pub(super) opening: u64,
+    /// Loopback addresses that connections come from, in turn: 127.0.0.1, 127.0.0.2 and so on.
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u32).range(1..=250))]
     pub(super) sources: u32,
 }
 

@@ -1,8 +1,8 @@
 //! `cereus bench`: a load generator that speaks the client protocol.
 //!
-//! Three kinds of load: `echo` (requests on open connections: so many in flight, or at a fixed rate), `idle` (open
-//! connections that only answer heartbeats) and `churn` (connections that come and go). Each reports what the client
-//! saw and what it cost the servers whose process ids were given.
+//! Four kinds of load: `echo` (requests on open connections: so many in flight, or at a fixed rate), `idle` (open
+//! connections that only answer heartbeats), `churn` (connections that come and go) and `broadcast` (messages that all
+//! members of a group get). Each reports what the client saw and what it cost the servers whose process ids were given.
 //!
 //! The generator shares its machine with what it measures, so that it has one thread, writes all it has for a connection
 //! at once and answers a burst of responses with one write. Its load is bounded in count and in time, and it refuses
@@ -11,6 +11,7 @@
 #![allow(clippy::cast_precision_loss, reason = "what is measured fits the 52 bits of a float many times over")]
 
 mod arguments;
+mod broadcast;
 mod churn;
 mod echo;
 mod idle;
@@ -38,6 +39,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         match &arguments.load {
             Load::Echo(echo) => report::print(&echo::run(echo).await?, echo.target.json),
             Load::Idle(idle) => report::print(&idle::run(idle).await?, idle.target.json),
+            Load::Broadcast(broadcast) => report::print(&broadcast::run(broadcast).await?, broadcast.target.json),
             Load::Churn(churn) => report::print(&churn::run(churn).await?, churn.target.json),
         }
     })

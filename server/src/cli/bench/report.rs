@@ -221,3 +221,50 @@ impl Report for ChurnReport {
         table.cpu("generator CPU", "connection", &self.generator);
     }
 }
+
+/// `broadcast`.
+#[derive(Debug, Serialize)]
+pub(super) struct BroadcastReport {
+    pub(super) target: String,
+    pub(super) transport: String,
+    pub(super) service: String,
+    pub(super) members: u64,
+    pub(super) outstanding: u64,
+    pub(super) body_bytes: usize,
+    pub(super) seconds: f64,
+    /// Messages that the last member got in the measured time.
+    pub(super) published: u64,
+    /// Pushes that arrived in that time.
+    pub(super) pushes: u64,
+    pub(super) pushes_per_second: f64,
+    /// From sending a message until the last member has it.
+    pub(super) latency_microseconds: Latency,
+    /// Messages that not every member got: always an error of the server.
+    pub(super) unfinished: u64,
+    /// Pushes that came twice or out of their order, as a speaker that moves between servers may cause.
+    pub(super) unordered: u64,
+    pub(super) servers: Vec<CpuUse>,
+    pub(super) generator: Vec<CpuUse>,
+}
+
+impl Report for BroadcastReport {
+    const LOAD: &'static str = "broadcast";
+
+    fn rows(&self, table: &mut Table) {
+        table.row("target", format!("{} ({})   {}", self.target, self.transport, self.service));
+        let load = format!("{} members, {} messages outstanding", self.members, self.outstanding);
+        table.row("load", format!("{load}   bodies of {} bytes   {:.1} s", self.body_bytes, self.seconds));
+        table.row(
+            "pushes",
+            format!("{}   {:.0} /s   of {} messages", self.pushes, self.pushes_per_second, self.published),
+        );
+        table.latency("to the last", &self.latency_microseconds);
+        for (name, count) in [("unfinished", self.unfinished), ("unordered", self.unordered)] {
+            if count > 0 {
+                table.row(name, count.to_string());
+            }
+        }
+        table.cpu("server CPU", "push", &self.servers);
+        table.cpu("generator CPU", "push", &self.generator);
+    }
+}

@@ -9,7 +9,7 @@ use futures_util::task::AtomicWaker;
 use super::{
     BenchArguments,
     arguments::{Load, time},
-    churn, echo, idle,
+    broadcast, churn, echo, idle,
     pace::{Schedule, Share, pace},
     pending::Pending,
     process::Process,
@@ -45,6 +45,8 @@ fn arguments_are_checked() {
         ("echo 127.0.0.1:1".to_owned(), false),
         ("idle 127.0.0.1:1 --connections 10000 --hold 90s --sources 8 --ws".to_owned(), true),
         ("churn 127.0.0.1:1 --opening 8".to_owned(), true),
+        ("broadcast 127.0.0.1:1 --members 1000 --outstanding 4 --service game.bench".to_owned(), true),
+        ("broadcast 127.0.0.1:1 --members 0".to_owned(), false),
     ] {
         assert_eq!(parse(&line).is_ok(), good, "{line}");
     }
@@ -232,4 +234,33 @@ fn cpu_time_counts_ended_threads_and_small_parts() {
     assert_ne!(used.as_nanos() % 1_000_000, 0, "finer than a tick");
     assert!(process.resident().unwrap() > 100_000);
     assert!(Process::find(u32::MAX).is_err());
+}
+
+async fn run_broadcast(server: &TestServer, rest: &str) -> anyhow::Result<super::report::BroadcastReport> {
+    let line = format!("broadcast {} --duration 200ms --warmup 20ms --timeout 300ms {rest}", server.name());
+    let Load::Broadcast(arguments) = parse(&line).unwrap() else { panic!("not broadcast") };
+    broadcast::run(&arguments).await
+}
+
+#[tokio::test]
+async fn every_member_gets_every_message() {
+    for (transport, flag) in [(Transport::Tcp, ""), (Transport::WebSocket, "--ws")] {
+        let server = TestServer::start(transport).await;
+        let own = std::process::id();
+        let rest = format!("--service x.y --members 7 --outstanding 3 --body 200 --pid {own} {flag}");
+        let report = run_broadcast(&server, &rest).await.unwrap();
+        assert!(report.published > 10 && report.pushes >= 7 * (report.published - 3), "{report:?}");
+        assert_eq!((report.unfinished, report.unordered), (0, 0));
+        assert!(report.servers[0].microseconds_each > 0.0);
+        let json: serde_json::Value = serde_json::from_str(&to_json(&report).unwrap()).unwrap();
+        assert_eq!((&json["load"], &json["members"]), (&"broadcast".into(), &7.into()));
+        assert!(to_table(&report).contains("7 members, 3 messages outstanding"), "{}", to_table(&report));
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_joined_is_an_error() {
+    let server = TestServer::start(Transport::Tcp).await;
+    let error = run_broadcast(&server, "--members 2 --service error.error").await.unwrap_err();
+    assert!(format!("{error:#}").contains("a member cannot join"), "{error:#}");
 }

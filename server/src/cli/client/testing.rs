@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::broadcast,
     task::JoinSet,
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message as Frame};
@@ -18,6 +19,8 @@ use crate::wire::{
 };
 
 /// Serves until it is dropped.
+///
+/// The type `error` answers with errors only; `join` makes a connection a member; what is sent to `say` is pushed to all members.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     _tasks: JoinSet<()>,
@@ -29,14 +32,15 @@ impl TestServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut tasks = JoinSet::new();
+        let room: broadcast::Sender<Bytes> = broadcast::Sender::new(4096);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 match transport {
-                    Transport::Tcp => connections.spawn(serve_tcp(stream)),
-                    Transport::WebSocket => connections.spawn(serve_websocket(stream)),
+                    Transport::Tcp => connections.spawn(serve_tcp(stream, room.clone())),
+                    Transport::WebSocket => connections.spawn(serve_websocket(stream, room.clone())),
                 };
                 while connections.try_join_next().is_some() {}
             }
@@ -49,22 +53,47 @@ impl TestServer {
     }
 }
 
-async fn serve_tcp(mut stream: TcpStream) {
-    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
-    while stream.read_buf(&mut input).await.is_ok_and(|count| count > 0) {
-        let open = answer(&mut input, &mut output);
+/// What is said to a connection that has joined; nothing to others.
+async fn said(joined: &mut Option<broadcast::Receiver<Bytes>>) -> Bytes {
+    match joined {
+        Some(said) => said.recv().await.unwrap(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn serve_tcp(mut stream: TcpStream, room: broadcast::Sender<Bytes>) {
+    let (mut input, mut output, mut joined) = (BytesMut::new(), BytesMut::new(), None);
+    loop {
+        let open = tokio::select! {
+            read = stream.read_buf(&mut input) => {
+                read.is_ok_and(|count| count > 0) && answer(&mut input, &mut output, &room, &mut joined)
+            }
+            said = said(&mut joined) => {
+                output.extend_from_slice(&said);
+                true
+            }
+        };
         if stream.write_all(&output.split()).await.is_err() || !open {
             return;
         }
     }
 }
 
-async fn serve_websocket(stream: TcpStream) {
+async fn serve_websocket(stream: TcpStream, room: broadcast::Sender<Bytes>) {
     let Ok(mut stream) = tokio_tungstenite::accept_async(stream).await else { return };
-    let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
-    while let Some(Ok(frame)) = stream.next().await {
-        input.extend_from_slice(&frame.into_data());
-        let open = answer(&mut input, &mut output);
+    let (mut input, mut output, mut joined) = (BytesMut::new(), BytesMut::new(), None);
+    loop {
+        let open = tokio::select! {
+            frame = stream.next() => {
+                let Some(Ok(frame)) = frame else { return };
+                input.extend_from_slice(&frame.into_data());
+                answer(&mut input, &mut output, &room, &mut joined)
+            }
+            said = said(&mut joined) => {
+                output.extend_from_slice(&said);
+                true
+            }
+        };
         if send(&mut stream, &mut output).await.is_err() || !open {
             return;
         }
@@ -80,7 +109,12 @@ async fn send(stream: &mut WebSocketStream<TcpStream>, output: &mut BytesMut) ->
 }
 
 /// Answer all whole packets of `input`; false when the connection is to be closed.
-fn answer(input: &mut BytesMut, output: &mut BytesMut) -> bool {
+fn answer(
+    input: &mut BytesMut,
+    output: &mut BytesMut,
+    room: &broadcast::Sender<Bytes>,
+    joined: &mut Option<broadcast::Receiver<Bytes>>,
+) -> bool {
     let (plain, none) = (Outbound::PLAIN, Dictionary::default());
     while let Some((packet, size)) = decode_packet(input, MAX_BODY).unwrap() {
         match packet.kind {
@@ -95,7 +129,8 @@ fn answer(input: &mut BytesMut, output: &mut BytesMut) -> bool {
                 let body = bytes::Bytes::copy_from_slice(packet.body);
                 let message = decode_message(body, &none, MAX_BODY).unwrap();
                 let id = message.id;
-                match message.route.rsplit('.').next().unwrap() {
+                let is_wrong = message.route.starts_with("error.");
+                match if is_wrong { "error" } else { message.route.rsplit('.').next().unwrap() } {
                     "echo" => encode_response(id, &message.body, false, plain, output).unwrap(),
                     "error" => {
                         let error = Error::new("PIT-500", "broken").with("part", "wheel").to_json();
@@ -111,6 +146,16 @@ fn answer(input: &mut BytesMut, output: &mut BytesMut) -> bool {
                     "twice" => {
                         encode_response(id, b"1", false, plain, output).unwrap();
                         encode_response(id, b"2", false, plain, output).unwrap();
+                    }
+                    "join" => {
+                        *joined = Some(room.subscribe());
+                        encode_response(id, b"ack", false, plain, output).unwrap();
+                    }
+                    "say" => {
+                        let mut push = BytesMut::new();
+                        encode_push("onSay", &message.body, &none, plain, &mut push).unwrap();
+                        // Nobody has joined.
+                        let _ = room.send(push.freeze());
                     }
                     "kick" => encode_packet(PacketKind::Kick, b"enough", output).unwrap(),
                     "silent" => {}

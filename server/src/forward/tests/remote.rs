@@ -14,6 +14,7 @@ use crate::handler::{self, Registry, Runtime, Service};
 use crate::lanes::{Placement, Spawner};
 use crate::request::App;
 use crate::router::{self, Router, RoutingFunctions};
+use crate::rpc::bench_support::Deaf;
 use crate::rpc::tests::support::{Network, identity};
 use crate::rpc::{Caller, Config, Families, Link, Links, Outcome, Standing, proto};
 use crate::session::{CloseReason, Entity, Entry, Pool, PushError, Record, SessionId};
@@ -68,6 +69,7 @@ impl Back {
             requests: incoming.clone(),
             sessions: Arc::new(crate::rpc::tests::support::Stub::default()),
             links: Arc::new(Events::new(Arc::new(Pool::new()), pins.clone(), Arc::default())),
+            channels: Arc::new(Deaf),
         };
         let links = accept(&network, &server, identity("back", "json"), families);
         Self { network, server, links, incoming, registry, lanes, pins, placement, work: work[0].clone() }
@@ -101,6 +103,7 @@ impl Front {
             requests: Arc::new(crate::rpc::tests::support::Stub::default()),
             sessions: Arc::new(Sessions::new(pool.clone(), router.clone())),
             links: Arc::new(Events::new(pool.clone(), pins, Arc::new(Notify::new()))),
+            channels: Arc::new(Deaf),
         });
         spawner().spawn(router.clone().follow());
         let link = links.open(&back.server);

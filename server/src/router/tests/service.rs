@@ -7,6 +7,7 @@ use cereus_crds::{Policy, Routing};
 use parking_lot::Mutex;
 
 use crate::router::{Candidate, Config, Question, Router, RoutingFunction};
+use crate::rpc::bench_support::Deaf;
 use crate::rpc::tests::support::{Network, Node, Stub, identity, settle};
 use crate::rpc::{Families, Link, Links, Standing};
 use crate::session::{Record, SessionId};
@@ -34,7 +35,12 @@ impl Rig {
         let nodes: Vec<_> = (0..count).map(|at| Node::start(&network, &format!("room-{at}"), 100 + at)).collect();
         let links = Links::with_connector(identity("near", "json"), 0, &crate::rpc::Config::default(), network.clone());
         let stub = Arc::new(Stub::default());
-        links.attach(Families { requests: stub.clone(), sessions: stub.clone(), links: stub });
+        links.attach(Families {
+            requests: stub.clone(),
+            sessions: stub.clone(),
+            links: stub,
+            channels: Arc::new(Deaf),
+        });
         let (publisher, topology) = Topology::channel(snapshot(&nodes.iter().take(listed).collect::<Vec<_>>()));
         let functions: HashMap<_, _> = function.map(|function| ("room".to_owned(), function)).into_iter().collect();
         let router = Router::new(Config::default(), topology, links, Arc::new(functions));

@@ -10,7 +10,10 @@ pub struct Batch {
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Frame {
     /// What the frame says.
-    #[prost(oneof = "frame::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(
+        oneof = "frame::Kind",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
+    )]
     pub kind: ::core::option::Option<frame::Kind>,
 }
 /// Nested message and enum types in `Frame`.
@@ -24,7 +27,7 @@ pub mod frame {
         /// Work for the acceptor.
         #[prost(message, tag = "2")]
         Request(super::Request),
-        /// The answer to a Request, Bind, SessionSave or Pin of the receiver.
+        /// The answer to a Request, Bind, SessionSave, Pin, Subscribe, Interest or Members of the receiver.
         #[prost(message, tag = "3")]
         Response(super::Response),
         /// The answer to a Request is no longer wanted.
@@ -57,6 +60,21 @@ pub mod frame {
         /// The answer to Draining: nothing but pinned messages follows.
         #[prost(message, tag = "13")]
         Drained(super::Drained),
+        /// A session of the opener joins a channel.
+        #[prost(message, tag = "14")]
+        Subscribe(super::Subscribe),
+        /// Ends a Subscribe.
+        #[prost(message, tag = "15")]
+        Unsubscribe(super::Unsubscribe),
+        /// What the opener has to publish to the acceptor.
+        #[prost(message, tag = "16")]
+        Interest(super::Interest),
+        /// A message for the members of a channel that the receiver holds.
+        #[prost(message, tag = "17")]
+        Publish(super::Publish),
+        /// Who is in a channel, of the sessions that the receiver holds?
+        #[prost(message, tag = "18")]
+        Members(super::Members),
     }
 }
 /// Who speaks.
@@ -131,19 +149,19 @@ pub struct Request {
     #[prost(bytes = "bytes", tag = "9")]
     pub trace: ::prost::bytes::Bytes,
 }
-/// The answer to a Request, Bind, SessionSave or Pin.
+/// The answer to a Request, Bind, SessionSave, Pin, Subscribe, Interest or Members.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
     /// The id of what is answered.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// None of these: done, and nothing to say (an acknowledged notify or pin).
-    #[prost(oneof = "response::Outcome", tags = "2, 3, 4, 5")]
+    /// None of these: done, and nothing to say (an acknowledged notify, pin, subscription or interest).
+    #[prost(oneof = "response::Outcome", tags = "2, 3, 4, 5, 6")]
     pub outcome: ::core::option::Option<response::Outcome>,
 }
 /// Nested message and enum types in `Response`.
 pub mod response {
-    /// None of these: done, and nothing to say (an acknowledged notify or pin).
+    /// None of these: done, and nothing to say (an acknowledged notify, pin, subscription or interest).
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Outcome {
         /// The handler's reply.
@@ -158,6 +176,9 @@ pub mod response {
         /// What a Bind or SessionSave led to.
         #[prost(message, tag = "5")]
         State(super::SessionState),
+        /// Who is in a channel.
+        #[prost(message, tag = "6")]
+        Members(super::MemberList),
     }
 }
 /// An error as a client sees it.
@@ -354,6 +375,131 @@ pub struct Draining {
 /// The answer to Draining.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Drained {}
+/// A session joins a channel. From protocol version 2 on, as all that is about channels.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Subscribe {
+    /// Chosen by the acceptor; names the question in the Response.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// The session at the opener.
+    #[prost(int64, tag = "2")]
+    pub session: i64,
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub channel: ::prost::bytes::Bytes,
+}
+/// A session leaves a channel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unsubscribe {
+    /// The session at the opener.
+    #[prost(int64, tag = "1")]
+    pub session: i64,
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub channel: ::prost::bytes::Bytes,
+}
+/// Which channels the acceptor has members of. Until it has said that this is all, the opener publishes everything to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Interest {
+    /// Chosen by the acceptor; the opener answers with a Response once what it publishes follows this.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// How what was announced is to be read.
+    #[prost(enumeration = "interest::Extent", tag = "2")]
+    pub extent: i32,
+    /// Channels that have members now, UTF-8.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub added: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Channels that have none any more, UTF-8.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub removed: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+/// Nested message and enum types in `Interest`.
+pub mod interest {
+    /// How what was announced on this connection is to be read from now on.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Extent {
+        /// As before.
+        Unchanged = 0,
+        /// It is complete: nothing else needs to be published.
+        Complete = 1,
+        /// It is void, this frame included: everything is to be published.
+        Everything = 2,
+    }
+    impl Extent {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unchanged => "EXTENT_UNCHANGED",
+                Self::Complete => "EXTENT_COMPLETE",
+                Self::Everything => "EXTENT_EVERYTHING",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "EXTENT_UNCHANGED" => Some(Self::Unchanged),
+                "EXTENT_COMPLETE" => Some(Self::Complete),
+                "EXTENT_EVERYTHING" => Some(Self::Everything),
+                _ => None,
+            }
+        }
+    }
+}
+/// A message for the members of a channel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Publish {
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub channel: ::prost::bytes::Bytes,
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub route: ::prost::bytes::Bytes,
+    /// The payload.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub body: ::prost::bytes::Bytes,
+}
+/// Asks who is in a channel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Members {
+    /// Chosen by the sender; names the question in the Response.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub channel: ::prost::bytes::Bytes,
+}
+/// Who is in a channel, of the sessions that one server holds.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MemberList {
+    /// In no particular order.
+    #[prost(message, repeated, tag = "1")]
+    pub members: ::prost::alloc::vec::Vec<Member>,
+}
+/// A session in a channel.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Member {
+    /// The session at the answering server.
+    #[prost(int64, tag = "1")]
+    pub session: i64,
+    /// UTF-8; empty: not bound.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub uid: ::prost::bytes::Bytes,
+}
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -62,7 +62,7 @@ pub(in crate::rpc) async fn attempt(
     };
     let Some(peer) = link.peer() else { return Error::Ended };
     let epoch = link.outbound().lock().begin_calls();
-    link.open((*peer).clone());
+    link.open((*peer).clone(), 1);
     *up = true;
     families.links.up(link);
     let mut calling = pin!(call_all(link, &client, epoch, &ended));

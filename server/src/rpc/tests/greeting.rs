@@ -43,8 +43,25 @@ fn a_peer_without_a_common_version_is_refused() {
     let reason = |hello| crate::rpc::hello::check(&hello, &ours, Some("back")).err().map(|error| Loss::from(&error));
     assert_eq!(reason(hello(1, 1)), None);
     assert_eq!(reason(hello(1, 9)), None);
-    assert_eq!(reason(hello(2, 9)), Some(Loss::Protocol));
+    assert_eq!(reason(hello(3, 9)), Some(Loss::Protocol));
     assert_eq!(reason(hello(0, 0)), Some(Loss::Protocol));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_of_the_release_before_is_known_to_lack_channels() {
+    let network = Network::default();
+    let (_front, back, link) = super::support::pair(&network).await;
+    assert!(!link.lacks_channels() && !back.stub.accepted().lacks_channels());
+    let hello = |protocol_max| crate::rpc::proto::Hello {
+        protocol_max,
+        ..crate::rpc::hello::greeting(&identity("back", "json"), false)
+    };
+    for (protocol_max, lacks) in [(1, true), (2, false), (9, false)] {
+        link.open((*identity("back", "json")).clone(), crate::rpc::hello::version(&hello(protocol_max)));
+        assert_eq!(link.lacks_channels(), lacks, "version {protocol_max}");
+    }
+    // While it is being connected nobody knows.
+    assert!(!back.links.open(&server("other", 9)).lacks_channels());
 }
 
 #[tokio::test(start_paused = true)]

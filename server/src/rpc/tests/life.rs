@@ -1,6 +1,6 @@
 //! How links are lost, come back, drain and end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{io::AsyncReadExt as _, sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,9 @@ use tower::Service as _;
 
 use super::support::{Network, Node, Seen, identity, pair, server, settle};
 use crate::{
-    rpc::{Config, Families, Links, Question, Standing, bind, config::CLOSE_TIMEOUT, proto, serve},
+    rpc::{
+        Config, Families, Links, Question, Standing, bench_support::Deaf, bind, config::CLOSE_TIMEOUT, proto, serve,
+    },
     topology::{Server, Snapshot},
 };
 
@@ -163,7 +165,12 @@ async fn links_run_over_dealt_tcp_sockets() {
     let serving = tokio::spawn(serve(sockets, back.links.clone(), Routes::default(), stop.clone().cancelled_owned()));
     let stub = back.stub.clone();
     let links = Links::new(identity("front", "json"), 0, &Config::default());
-    links.attach(Families { requests: stub.clone(), sessions: stub.clone(), links: stub.clone() });
+    links.attach(Families {
+        requests: stub.clone(),
+        sessions: stub.clone(),
+        links: stub.clone(),
+        channels: Arc::new(Deaf),
+    });
     let link = links.open(&Server { address, ..(*back.server).clone() });
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     deal.send(listener.accept().await.unwrap().0.into_std().unwrap()).await.unwrap();

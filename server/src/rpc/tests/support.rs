@@ -27,7 +27,8 @@ use tonic::{service::Routes, transport::server::Connected};
 
 use crate::{
     rpc::{
-        Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, proto, serve_incoming,
+        Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, bench_support::Deaf,
+        proto, serve_incoming,
     },
     topology::Server,
 };
@@ -313,6 +314,9 @@ impl Caller for Stub {
             Outcome::Answered(Some(proto::response::Outcome::Refusal(_))) => {
                 "a refusal that is no NotExecuted".to_owned()
             }
+            Outcome::Answered(Some(proto::response::Outcome::Members(list))) => {
+                format!("{} members", list.members.len())
+            }
             Outcome::NotExecuted(request) => format!("not executed {}", String::from_utf8_lossy(&request.route)),
             Outcome::Lost => "lost".to_owned(),
         };
@@ -356,7 +360,12 @@ impl Node {
         let server = server(&identity.server_id, port);
         let links = Links::with_connector(identity, 0, config, network.clone());
         let stub = Arc::new(Stub::default());
-        links.attach(Families { requests: stub.clone(), sessions: stub.clone(), links: stub.clone() });
+        links.attach(Families {
+            requests: stub.clone(),
+            sessions: stub.clone(),
+            links: stub.clone(),
+            channels: Arc::new(Deaf),
+        });
         let incoming = network.listen(&server.address.to_string());
         let stop = CancellationToken::new();
         let serving =

@@ -246,3 +246,28 @@ fn unknown_keys_of_the_configuration_are_errors() {
     assert!(serde_json::from_str::<Config>(r#"{"compresion":{}}"#).is_err());
     assert_eq!(Config::default().compression.threshold, 128);
 }
+
+#[test]
+fn a_push_for_many_is_encoded_once_for_each_way_to_read_it() {
+    let dictionary = Dictionary::new([("coded", 7)]).unwrap();
+    let style = |compression, dictionary| Outbound { compression, dictionary };
+    for (route, body) in [("coded", vec![b'x'; 400]), ("plain", vec![b'x'; 400]), ("coded", vec![b'x'; 4])] {
+        let push = SharedPush::new(Text::from_static(route), Bytes::from(body));
+        let mut packets = Vec::new();
+        for style in [style(None, false), style(Some(100), false), style(None, true), style(Some(100), true)] {
+            let mut alone = BytesMut::new();
+            encode_push(route, push.body(), &dictionary, style, &mut alone).unwrap();
+            let packet = push.packet(&dictionary, style).unwrap();
+            assert_eq!(*packet, alone, "{route} {style:?}");
+            assert_eq!(packet.as_ptr(), push.packet(&dictionary, style).unwrap().as_ptr(), "it is the same packet");
+            packets.push(packet.as_ptr());
+        }
+        packets.sort();
+        packets.dedup();
+        let (compresses, codes) = (push.body().len() > 100, route == "coded");
+        assert_eq!(packets.len(), (1 + usize::from(compresses)) * (1 + usize::from(codes)), "{route}");
+    }
+    let long = SharedPush::new(Text::from("r".repeat(256)), Bytes::new());
+    let error = Err(EncodeError::RouteTooLong { length: 256 });
+    assert_eq!(long.packet(&dictionary, Outbound::PLAIN), error);
+}

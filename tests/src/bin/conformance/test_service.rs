@@ -69,13 +69,13 @@ async fn call_without_arguments(
     app.rpc(&request.route, ()).await
 }
 
-async fn bind(session: Session, members: Group) -> Result<&'static str, Error> {
-    members.0.join(&session, &format!("{:016x}", rand::random::<u64>())).await?;
+async fn bind(app: App, session: Session, members: Group) -> Result<&'static str, Error> {
+    members.0.join(&app, &session, &format!("{:016x}", rand::random::<u64>())).await?;
     Ok("ack")
 }
 
-async fn bind_as(session: Session, members: Group, uid: Bytes) -> Result<&'static str, Error> {
-    members.0.join(&session, &text(&uid)?).await?;
+async fn bind_as(app: App, session: Session, members: Group, uid: Bytes) -> Result<&'static str, Error> {
+    members.0.join(&app, &session, &text(&uid)?).await?;
     Ok("ack")
 }
 
@@ -90,14 +90,12 @@ async fn kick_me(session: Session) -> Payload<TestResponse> {
     response("ok")
 }
 
-async fn send_to_group(members: Group, body: Bytes) {
-    members.0.broadcast("route.test", &body).await;
+async fn send_to_group(app: App, members: Group, body: Bytes) -> Result<(), Error> {
+    members.0.broadcast(&app, "route.test", &body).await
 }
 
 async fn send_object_to_group(app: App, members: Group, Payload(message): Payload<TestRequest>) -> Result<(), Error> {
-    let body = app.serializer().encode_payload(&message)?;
-    members.0.broadcast("route.testptr", &body).await;
-    Ok(())
+    members.0.broadcast(&app, "route.testptr", &app.serializer().encode_payload(&message)?).await
 }
 
 async fn send_to_users(members: Group, Payload(message): Payload<TestSendToUsers>) {

@@ -60,7 +60,12 @@ impl Front {
         let listener = Arc::new(Listener(sender));
         let links = Links::new(Arc::new(identity), 0, &Config::default());
         // Such a link receives no frames.
-        links.attach(Families { requests: Arc::new(Echo), sessions: Arc::new(Deaf), links: listener.clone() });
+        links.attach(Families {
+            requests: Arc::new(Echo),
+            sessions: Arc::new(Deaf),
+            links: listener.clone(),
+            channels: Arc::new(Deaf),
+        });
         Self { links, listener, events }
     }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::rpc::{Caller, Outcome};
+use super::{Caller, Outcome};
 
 /// Hands the outcome of one call to a future.
-pub(super) struct Waiter(Mutex<Option<oneshot::Sender<Outcome>>>);
+pub(crate) struct Waiter(Mutex<Option<oneshot::Sender<Outcome>>>);
 
 impl Waiter {
-    pub(super) fn new() -> (Arc<Self>, oneshot::Receiver<Outcome>) {
+    pub(crate) fn new() -> (Arc<Self>, oneshot::Receiver<Outcome>) {
         let (sender, receiver) = oneshot::channel();
         (Arc::new(Self(Mutex::new(Some(sender)))), receiver)
     }

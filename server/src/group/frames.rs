@@ -1,0 +1,143 @@
+//! What links bring about channels, and what sessions of this server ask for.
+
+use std::future::ready;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::channels::{Channels, gone};
+use super::outlet::Outlet;
+use crate::rpc::{self, Link, proto};
+use crate::session::{BoxFuture, Entry, Pool, SessionId, Subscriptions};
+use crate::wire::{Error, SharedPush, Text, codes};
+
+/// The frames about channels, on the links of all workers.
+pub(crate) struct Frames {
+    channels: Arc<Channels>,
+    pool: Arc<Pool>,
+}
+
+impl Frames {
+    /// For the sessions in `pool`.
+    pub(crate) fn new(channels: Arc<Channels>, pool: Arc<Pool>) -> Self {
+        Self { channels, pool }
+    }
+
+    fn outlet(&self, link: &Link) -> Option<&Outlet> {
+        self.channels.workers.get(link.worker())?.outlet.get()
+    }
+
+    fn join(&self, subscribe: &proto::Subscribe) -> Result<u64, Error> {
+        let channel = str::from_utf8(&subscribe.channel)
+            .map_err(|error| Error::new(codes::BAD_REQUEST, "the name of a channel is UTF-8").caused_by(error))?;
+        let session = SessionId::try_from(subscribe.session).map_err(|_| gone())?;
+        let entry = self.pool.get(session).ok_or_else(gone)?;
+        // A copy: the name must not keep the frame alive that it came in.
+        self.channels.join(&entry, &Text::copied(channel))
+    }
+}
+
+impl rpc::Channels for Frames {
+    fn up(&self, link: &Arc<Link>) {
+        if link.lacks_channels() {
+            return;
+        }
+        if link.is_opened() {
+            if let Some(outlet) = self.outlet(link) {
+                outlet.up(link);
+            }
+        } else {
+            self.channels.callers.up(link);
+            let mut interest = self.channels.interest.lock();
+            interest.up(self.channels.publisher(link));
+            self.channels.tell(&interest);
+        }
+    }
+
+    fn down(&self, link: &Arc<Link>) {
+        if link.is_opened() {
+            if let Some(outlet) = self.outlet(link) {
+                outlet.down(link);
+            }
+        } else {
+            self.channels.callers.down(link);
+            for outlet in self.channels.workers.iter().filter_map(|worker| worker.outlet.get()) {
+                outlet.lose(link);
+            }
+            let mut interest = self.channels.interest.lock();
+            interest.down(&self.channels.publisher(link));
+            self.channels.tell(&interest);
+        }
+    }
+
+    fn subscribe(&self, link: &Arc<Link>, subscribe: proto::Subscribe) {
+        let id = subscribe.id;
+        match self.join(&subscribe) {
+            Ok(since) if self.channels.is_settled(since) => link.send(proto::Response::done(id).into()),
+            Ok(since) => {
+                // Bounded by the backend's handlers that wait for it.
+                let Some(spawner) = self.channels.parts.spawners.get(link.worker()) else { return };
+                let (settled, link) = (self.channels.clone().settled(since), link.clone());
+                spawner.spawn(async move {
+                    settled.await;
+                    link.send(proto::Response::done(id).into());
+                });
+            }
+            Err(error) => link.send(proto::Response::error(id, &error).into()),
+        }
+    }
+
+    fn unsubscribe(&self, _link: &Arc<Link>, unsubscribe: proto::Unsubscribe) {
+        if let (Ok(session), Ok(channel)) =
+            (SessionId::try_from(unsubscribe.session), str::from_utf8(&unsubscribe.channel))
+        {
+            self.channels.leave(session, channel);
+        }
+    }
+
+    fn interest(&self, link: &Arc<Link>, interest: proto::Interest) {
+        if let Some(outlet) = self.outlet(link) {
+            outlet.apply(link, &interest);
+        }
+        // Behind the change: what is published from now on follows it.
+        link.send(proto::Response::done(interest.id).into());
+    }
+
+    fn publish(&self, link: &Arc<Link>, publish: proto::Publish) {
+        let (Ok(channel), Ok(route)) = (str::from_utf8(&publish.channel), Text::try_from(publish.route)) else {
+            tracing::warn!(peer = %link.server(), "a published message whose channel or route is not UTF-8 dropped");
+            return;
+        };
+        self.channels.counts.received.fetch_add(1, Relaxed);
+        self.channels.deliver(channel, SharedPush::new(route, publish.body));
+    }
+
+    fn members(&self, link: &Arc<Link>, members: proto::Members) {
+        let list = match str::from_utf8(&members.channel) {
+            Ok(channel) => self.channels.list(channel),
+            Err(_) => Vec::new(),
+        };
+        let member = |(session, uid): (SessionId, Option<Text>)| proto::Member {
+            session: session.get(),
+            uid: uid.map(Text::into_bytes).unwrap_or_default(),
+        };
+        let list = proto::MemberList { members: list.into_iter().map(member).collect() };
+        link.send(proto::Response::members(members.id, list).into());
+    }
+}
+
+impl Subscriptions for Frames {
+    fn subscribe(&self, entry: &Arc<Entry>, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+        let channels = self.channels.clone();
+        match channels.join(entry, &channel) {
+            Ok(since) if !channels.is_settled(since) => Box::pin(async move {
+                channels.settled(since).await;
+                Ok(())
+            }),
+            joined => Box::pin(ready(joined.map(drop))),
+        }
+    }
+
+    fn unsubscribe(&self, session: SessionId, channel: &str) {
+        self.channels.leave(session, channel);
+    }
+}

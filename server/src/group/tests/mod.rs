@@ -1,0 +1,7 @@
+//! Channels: what is delivered, what is told to others, and each race between the two.
+
+mod delivery;
+mod members;
+mod model;
+mod races;
+mod support;
