@@ -32,7 +32,8 @@ pub(crate) struct Config {
 }
 
 /// What may wait for one client: queued, or given to the system's socket and not taken by it. One message that is larger
-/// than the bound by itself is taken when nothing else waits.
+/// than the bound by itself is taken when nothing else waits, and until the connection's task had its turn four times the
+/// bound: before that nobody knows whether the client is slow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OutboundConfig {

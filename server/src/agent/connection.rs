@@ -5,9 +5,11 @@ use std::{convert::Infallible, future::ready, sync::Arc, task::Waker};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use super::{
+    config::OutboundConfig,
     queue::{Batch, Overflow, Queue},
     worker::Worker,
 };
@@ -49,6 +51,8 @@ struct State {
     awake: bool,
     /// It must look again before it sleeps.
     signalled: bool,
+    /// Those who wait for the writer's turn, when there are any.
+    turn: Option<Arc<Notify>>,
 }
 
 /// How the connection ends, as somebody decided.
@@ -94,6 +98,17 @@ impl State {
     fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
         self.wake();
+        self.writer_had_its_turn();
+    }
+
+    fn is_crowded(&self, bound: &OutboundConfig) -> bool {
+        self.ending.is_none() && self.queue.is_crowded(bound)
+    }
+
+    fn writer_had_its_turn(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            turn.notify_waiters();
+        }
     }
 }
 
@@ -166,6 +181,7 @@ impl Connection {
         }
         if batch.is_empty() {
             batch.refill(&mut state.queue);
+            state.writer_had_its_turn();
             if !batch.is_empty() {
                 return Settled::Write;
             }
@@ -184,7 +200,9 @@ impl Connection {
 
     /// The socket takes no more of the batch for now.
     pub(super) fn blocked(&self, batch: &mut Batch) {
-        batch.blocked(&mut self.state.lock().queue);
+        let mut state = self.state.lock();
+        batch.blocked(&mut state.queue);
+        state.writer_had_its_turn();
     }
 
     /// The connection is over: nothing is queued any more, and what is queued is dropped.
@@ -192,6 +210,7 @@ impl Connection {
         let mut state = self.state.lock();
         state.ending.get_or_insert(Ending::Abruptly(reason));
         state.queue.clear(self.worker.buffers());
+        state.writer_had_its_turn();
         state.task = None;
     }
 
@@ -274,9 +293,19 @@ impl Entity for Connection {
         copied?.map_err(|Closed| PushError::Closed)
     }
 
-    /// A client's queue is never full for long: either there is room, or the client is closed as too slow.
+    fn is_crowded(&self) -> bool {
+        self.state.lock().is_crowded(&self.worker.settings().config.outbound)
+    }
+
+    /// A client's queue is never full for long: when the writer had its turn there is room, or the client is too slow and
+    /// closed for it.
     fn writable(&self) -> BoxFuture<'static, ()> {
-        Box::pin(ready(()))
+        let mut state = self.state.lock();
+        if !state.is_crowded(&self.worker.settings().config.outbound) {
+            return Box::pin(ready(()));
+        }
+        let turn = state.turn.get_or_insert_default();
+        Box::pin(Arc::clone(turn).notified_owned())
     }
 
     fn kick(&self, session: SessionId, reason: KickReason) {

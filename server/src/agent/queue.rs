@@ -53,6 +53,12 @@ impl Queue {
         Ok(Ok(()))
     }
 
+    /// More than the bound waits, and the writer has not had its turn: that says nothing about the client.
+    pub(super) fn is_crowded(&self, bound: &OutboundConfig) -> bool {
+        let waiting = self.waiting();
+        !self.blocked && (waiting.messages > bound.messages || waiting.bytes > bound.bytes)
+    }
+
     /// The same without a bound, for what is bounded by its nature: a heartbeat, a kick.
     pub(super) fn put_always<E>(
         &mut self,

@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use super::execute::Execution;
 use crate::wire::Error;
 
+/// After so many jobs the worker's other tasks have their turn.
+const TURNS: usize = 64;
+
 /// Where jobs come from and their answers go.
 pub(crate) trait LaneJobs: Unpin {
     /// Who gets the answer of a handler.
@@ -53,7 +56,7 @@ impl<J: LaneJobs> Future for LaneTask<J> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let Self { jobs, turn } = self.get_mut();
         let mut now = None;
-        loop {
+        for _ in 0..TURNS {
             match turn {
                 Some(Turn::Handler(execution, _)) => {
                     let ended = ready!(Pin::new(execution).poll(task));
@@ -73,5 +76,7 @@ impl<J: LaneJobs> Future for LaneTask<J> {
                 return Poll::Ready(());
             }
         }
+        task.waker().wake_by_ref();
+        Poll::Pending
     }
 }

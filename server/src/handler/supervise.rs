@@ -181,7 +181,8 @@ impl Run {
         self.entry.counters.handled.add_one();
         if let Err(error) = &result {
             self.entry.counters.failed.add_one();
-            self.log_failure(error);
+            // The texts of user code's errors are user code.
+            let _ = isolated(&self.entry, self.request_id, || self.log_failure(error));
         }
         result
     }

@@ -3,7 +3,10 @@
 use std::{pin::pin, sync::Arc};
 
 use futures_util::future::{Either, select};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 use tonic::Streaming;
 
 use super::{
@@ -11,6 +14,10 @@ use super::{
     config::CLOSE_TIMEOUT,
     proto::{self, frame::Kind},
 };
+
+/// After so many frames the worker's other tasks have their turn, of which some write what the frames brought for clients:
+/// less than a client's queue holds.
+const FRAMES: usize = 192;
 
 /// Hands over the frames of one batch, in their order. Never waits.
 pub(super) fn deliver(link: &Arc<Link>, families: &Families, batch: Vec<proto::Frame>) {
@@ -63,9 +70,17 @@ pub(super) async fn read(link: &Arc<Link>, stream: &mut Streaming<proto::Batch>,
         sleep(CLOSE_TIMEOUT).await;
     };
     let reading = async {
+        let mut since_turn = 0;
         loop {
             match stream.message().await {
-                Ok(Some(batch)) => deliver(link, families, batch.frames),
+                Ok(Some(batch)) => {
+                    since_turn += batch.frames.len();
+                    deliver(link, families, batch.frames);
+                    if since_turn >= FRAMES {
+                        since_turn = 0;
+                        yield_now().await;
+                    }
+                }
                 Ok(None) => return Error::Ended,
                 Err(status) => return status.into(),
             }

@@ -85,6 +85,12 @@ pub trait Entity: Send + Sync + 'static {
         self.try_push(session, push.route(), push.body())
     }
 
+    /// Whether so much was queued since the writer's last turn that whoever can wait should give it one, by
+    /// [`Entity::writable`], before the next push.
+    fn is_crowded(&self) -> bool {
+        false
+    }
+
     /// Resolves when a push may fit again or this end is closed, also if that was so before it was first polled. Room
     /// may be taken by somebody else meanwhile: push again and see.
     fn writable(&self) -> BoxFuture<'static, ()>;

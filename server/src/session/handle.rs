@@ -213,9 +213,11 @@ impl Session {
         let body = body.into();
         let entity = self.copy.entity();
         loop {
-            match entity.try_push(self.id(), route, &body) {
-                Err(PushError::Full) => {}
-                result => return result,
+            if !entity.is_crowded() {
+                match entity.try_push(self.id(), route, &body) {
+                    Err(PushError::Full) => {}
+                    result => return result,
+                }
             }
             if timeout_at(self.deadline, entity.writable()).await.is_err() {
                 return Err(PushError::Full);

@@ -80,6 +80,21 @@ async fn pushes_come_before_the_answer_of_their_handler() {
 }
 
 #[tokio::test]
+async fn a_burst_of_pushes_is_no_slow_client() {
+    let cluster = json_cluster(1).await;
+    for transport in TRANSPORTS {
+        let client = cluster.client(transport).await.unwrap();
+        for server_type in TYPES {
+            let id = client.batch().request(&trial::route(server_type, trial::PUSH), "5000").send().await.unwrap()[0];
+            for number in 0..5_000 {
+                assert_eq!(client.next_push().await.unwrap().1, number.to_string(), "{server_type}");
+            }
+            assert_eq!(client.reply(id).await.unwrap().text().unwrap(), "done");
+        }
+    }
+}
+
+#[tokio::test]
 async fn different_types_do_not_wait_for_each_other() {
     let cluster = json_cluster(1).await;
     let client = cluster.client(Transport::Tcp).await.unwrap();

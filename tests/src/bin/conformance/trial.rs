@@ -65,7 +65,15 @@ async fn server(app: App) -> String {
 
 async fn large(body: Bytes) -> Result<Bytes, Error> {
     let size = usize::try_from(number(text(&body)?)?).unwrap_or(usize::MAX);
-    Ok(Bytes::from(vec![b'x'; size]))
+    // Nothing that compression makes shorter: the steps of a generator whose period is longer than any answer.
+    let mut state = 1_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_be_bytes()[0]
+    };
+    Ok(std::iter::repeat_with(&mut next).take(size).collect::<Vec<_>>().into())
 }
 
 #[allow(clippy::panic, reason = "it is what the test is about")]
