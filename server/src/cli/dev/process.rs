@@ -230,7 +230,9 @@ impl Process {
         mut all: watch::Receiver<StopStage>,
     ) {
         self.terminating.store(true, Ordering::Relaxed);
-        self.show(self.life.borrow().state);
+        // Not in one expression: that would look at the state and change it at the same time.
+        let state = self.life.borrow().state;
+        self.show(state);
         running.signal(Signal::TERM);
         let patience = async {
             let together = async {

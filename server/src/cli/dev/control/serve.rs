@@ -179,6 +179,9 @@ impl Desk {
 fn progress(status: &TypeStatus) -> String {
     let TypeStatus { name, desired, ready, draining, .. } = status;
     let draining = if *draining > 0 { format!(", {draining} draining") } else { String::new() };
+    if ready > desired {
+        return format!("{name}: {ready} ready, {desired} to stay{draining}");
+    }
     format!("{name}: {ready} of {desired} ready{draining}")
 }
 
