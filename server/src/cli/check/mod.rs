@@ -76,7 +76,9 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
 fn check(arguments: &CheckArguments) -> anyhow::Result<Report> {
     let sources = input::read(&arguments.paths)?;
     let mut check = Check::default();
-    sources.iter().for_each(|source| check.source(source));
+    for source in &sources {
+        check.source(source);
+    }
     if let Some(path) = &arguments.binary {
         check.configs(&Binary::new(path))?;
     }
@@ -105,7 +107,9 @@ pub(super) fn load(
         Manifests::Text { name, text } => vec![Source { name: (*name).to_owned(), text: text.clone() }],
     };
     let mut check = Check { old: old.clone(), ..Check::default() };
-    sources.iter().for_each(|source| check.source(source));
+    for source in &sources {
+        check.source(source);
+    }
     let is_set = |spec: &ServerTypeSpec| !spec.config.is_empty() || !spec.template.env.is_empty();
     if check.right.iter().any(|(_, server_type)| is_set(&server_type.spec)) {
         check.configs(&Binary::new(binary))?;

@@ -118,7 +118,7 @@ impl Announcement {
                 last = rest;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

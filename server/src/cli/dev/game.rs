@@ -154,22 +154,19 @@ impl Game {
             tracing::warn!(server_type = name, error = format!("{error:#}"), "the server type is not shown");
         }
         let remarks = manifest.remarks();
-        match self.types.get_mut(&name) {
-            Some(kind) => {
-                let old = kind.manifest.remarks();
-                said.extend(kind.replace(manifest));
-                said.extend(remarks.into_iter().filter(|remark| !old.contains(remark)));
+        if let Some(kind) = self.types.get_mut(&name) {
+            let old = kind.manifest.remarks();
+            said.extend(kind.replace(manifest));
+            said.extend(remarks.into_iter().filter(|remark| !old.contains(remark)));
+        } else {
+            let mut kind = Kind::new(manifest);
+            // At the start this is said of all together.
+            kind.told = self.begun;
+            if self.begun {
+                said.push(format!("{name} is new, with {} servers", kind.wanted));
             }
-            None => {
-                let mut kind = Kind::new(manifest);
-                // At the start this is said of all together.
-                kind.told = self.begun;
-                if self.begun {
-                    said.push(format!("{name} is new, with {} servers", kind.wanted));
-                }
-                said.extend(remarks);
-                self.types.insert(name, kind);
-            }
+            said.extend(remarks);
+            self.types.insert(name, kind);
         }
         said
     }

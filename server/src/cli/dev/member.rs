@@ -120,7 +120,7 @@ impl Kind {
     /// The smallest number that no server has.
     pub(super) fn free_number(&self) -> u32 {
         let is_free = |number: &u32| self.members.iter().all(|member| member.replica.number != *number);
-        (1..).find(is_free).unwrap_or(u32::MAX)
+        (1..=u32::MAX).find(is_free).unwrap_or(u32::MAX)
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {

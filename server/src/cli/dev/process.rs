@@ -85,7 +85,7 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Resolves when it is to stop. Whoever asks stays for as long as the game.
-    async fn to_stop(&mut self) {
+    async fn stop(&mut self) {
         tokio::select! {
             biased;
             _ = self.all.wait_for(|stage| *stage > StopStage::Serve) => {}
@@ -133,7 +133,7 @@ impl Process {
                     let mut probe = Box::pin(self.probe());
                     let ended = tokio::select! {
                         biased;
-                        () = asked.to_stop() => None,
+                        () = asked.stop() => None,
                         status = running.child.wait() => Some(status),
                         never = &mut probe => match never {},
                     };
@@ -158,7 +158,7 @@ impl Process {
             self.around.output.own(&format!("{name} {reason}; it starts again in {:.1} s", wait.as_secs_f64())).await;
             tokio::select! {
                 biased;
-                () = asked.to_stop() => break,
+                () = asked.stop() => break,
                 () = sleep(wait) => {}
             }
         }

@@ -30,7 +30,7 @@ pub(in super::super) struct Place {
 impl Place {
     /// Take a name in the user's folder. Without one it is `dev`, or `dev-2` if that runs already, and so on.
     pub(in super::super) fn take(name: Option<&str>) -> anyhow::Result<Self> {
-        Self::take_in(&folder()?, name)
+        Self::take_in(&folder(), name)
     }
 
     pub(super) fn take_in(folder: &Path, name: Option<&str>) -> anyhow::Result<Self> {
@@ -95,7 +95,7 @@ impl Drop for Place {
 
 /// The socket of the game with this name, or of the only one that runs.
 pub(super) fn find(name: Option<&str>) -> anyhow::Result<PathBuf> {
-    find_in(&folder()?, name)
+    find_in(&folder(), name)
 }
 
 pub(super) fn find_in(folder: &Path, name: Option<&str>) -> anyhow::Result<PathBuf> {
@@ -130,12 +130,12 @@ fn socket(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// The folder of this user.
-fn folder() -> anyhow::Result<PathBuf> {
+fn folder() -> PathBuf {
     if let Some(runtime) = env::var_os("XDG_RUNTIME_DIR").filter(|path| Path::new(path).is_absolute()) {
-        return Ok(Path::new(&runtime).join("cereus"));
+        return Path::new(&runtime).join("cereus");
     }
     let user = rustix::process::getuid().as_raw();
-    Ok(env::temp_dir().join(format!("cereus-{user}")))
+    env::temp_dir().join(format!("cereus-{user}"))
 }
 
 /// Make the folder, for this user alone; one that somebody else made is refused.

@@ -157,22 +157,24 @@ impl Desk {
         // A name of a server is that of its type, a dash and a number.
         let of_type = |server: &str| server.rsplit_once('-').is_some_and(|(server_type, _)| server_type == of);
         let is_asked = |server: &str| server == of || (is_type && of_type(server));
-        let (lines, mut live) = logs.read(is_asked, tail);
+        let (lines, mut coming) = logs.read(is_asked, tail);
         for line in lines {
             send(writer, &Answer::Line(line)).await?;
         }
-        while follow {
-            match live.recv().await {
-                Ok(line) if is_asked(&line.server) => send(writer, &Answer::Line(line)).await?,
+        if !follow {
+            return Ok(());
+        }
+        loop {
+            match coming.recv().await {
+                Ok(new) if is_asked(&new.server) => send(writer, &Answer::Line(new)).await?,
                 Ok(_) => {}
                 Err(RecvError::Lagged(missed)) => {
                     let text = format!("({missed} lines were missed)");
                     send(writer, &Answer::Line(LogLine { server: of.into(), text })).await?;
                 }
-                Err(RecvError::Closed) => break,
+                Err(RecvError::Closed) => return Ok(()),
             }
         }
-        Ok(())
     }
 }
 
