@@ -8,7 +8,10 @@ mod check;
 mod client;
 mod config;
 mod dev;
+mod get;
+mod logs;
 mod request;
+mod scale;
 mod serve;
 mod settings;
 
@@ -47,8 +50,14 @@ struct Logging {
 enum Command {
     /// Run one server.
     Serve(Box<serve::ServeArguments>),
-    /// Run the built-in game on this machine: one frontend and two room servers.
+    /// Run a game on this machine: what ServerType manifests say, or the built-in game of one frontend and two rooms.
     Dev(dev::DevArguments),
+    /// Show the types and servers of a running `cereus dev`.
+    Get(get::GetArguments),
+    /// Have more or fewer servers of a type in a running `cereus dev`.
+    Scale(scale::ScaleArguments),
+    /// Print what servers of a running `cereus dev` wrote.
+    Logs(logs::LogsArguments),
     /// Print every setting with its meaning, its default, and what holds; the arguments are those of `serve`.
     Config(Box<config::ConfigArguments>),
     /// Check ServerType manifests as a cluster would.
@@ -103,6 +112,9 @@ fn run(arguments: Arguments, application: Application) -> anyhow::Result<ExitCod
     match command {
         Command::Serve(arguments) => serve::run(&arguments, &logging, application).map(|()| ExitCode::SUCCESS),
         Command::Dev(arguments) => dev::run(&arguments, &logging),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Scale(arguments) => scale::run(&arguments),
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Config(arguments) => config::run(&arguments, application),
         Command::Check(arguments) => check::run(&arguments),
         Command::Request(arguments) => request::run(&arguments),

@@ -14,12 +14,13 @@ mod report;
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
 
-use cereus_crds::{Path, Protocol, ServerType, Validator, names::GROUP};
+use cereus_crds::{Path, Protocol, ServerType, ServerTypeSpec, Validator, names::GROUP};
 use clap::Args;
 use serde_json::Value;
 
@@ -74,7 +75,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
 
 fn check(arguments: &CheckArguments) -> anyhow::Result<Report> {
     let sources = input::read(&arguments.paths)?;
-    let mut check = Check { validator: Validator::new(), report: Report::default(), right: Vec::new() };
+    let mut check = Check::default();
     for source in &sources {
         check.source(source);
     }
@@ -85,9 +86,48 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<Report> {
     Ok(check.report)
 }
 
+/// Where manifests to run are.
+#[derive(Debug, Clone)]
+pub(super) enum Manifests {
+    /// In these files and folders.
+    Paths(Vec<PathBuf>),
+    /// In this text.
+    Text { name: &'static str, text: String },
+}
+
+/// Read manifests that are to run: each as it is written and as it was understood, or the report that says what is wrong.
+/// `old` is what runs, by name: some of it cannot be changed. `binary` is asked about configurations.
+pub(super) fn load(
+    manifests: &Manifests,
+    old: &BTreeMap<String, Value>,
+    binary: &std::path::Path,
+) -> anyhow::Result<Result<Vec<(Value, ServerType)>, String>> {
+    let sources = match manifests {
+        Manifests::Paths(paths) => input::read(paths)?,
+        Manifests::Text { name, text } => vec![Source { name: (*name).to_owned(), text: text.clone() }],
+    };
+    let mut check = Check { old: old.clone(), ..Check::default() };
+    for source in &sources {
+        check.source(source);
+    }
+    let is_set = |spec: &ServerTypeSpec| !spec.config.is_empty() || !spec.template.env.is_empty();
+    if check.right.iter().any(|(_, server_type)| is_set(&server_type.spec)) {
+        check.configs(&Binary::new(binary))?;
+    }
+    if check.report.problems.is_empty() {
+        return Ok(Ok(check.right.into_iter().map(|(document, read)| (document.value, read)).collect()));
+    }
+    check.report.passed_over.clear();
+    check.report.sort(&sources);
+    Ok(Err(check.report.to_string()))
+}
+
 /// A check on its way.
+#[derive(Default)]
 struct Check<'a> {
     validator: Validator,
+    /// What is replaced, by name.
+    old: BTreeMap<String, Value>,
     report: Report,
     /// The ServerTypes that are right so far.
     right: Vec<(Document<'a>, ServerType)>,
@@ -130,8 +170,8 @@ impl<'a> Check<'a> {
             let path = Path::default().key("metadata").key("name");
             self.wrong(&document, &path, Some(Value::from(name.clone()).to_string()), message);
         }
-        self.report.checked.push(Checked { place: document.place(), namespace, name });
-        match self.validator.validate(&document.value, None) {
+        self.report.checked.push(Checked { place: document.place(), namespace, name: name.clone() });
+        match self.validator.validate(&document.value, self.old.get(&name)) {
             Ok(server_type) => self.right.push((document, server_type)),
             Err(problems) => {
                 for problem in problems {
@@ -144,7 +184,8 @@ impl<'a> Check<'a> {
 
     /// Ask the binary about the configurations of all that is right otherwise.
     fn configs(&mut self, binary: &Binary<'_>) -> anyhow::Result<()> {
-        for (document, server_type) in std::mem::take(&mut self.right) {
+        let right = std::mem::take(&mut self.right);
+        for (document, server_type) in &right {
             let name = document.name().unwrap_or_default();
             if server_type.spec.protocol == Protocol::Pitaya {
                 let object = format!("the config of {name}, which runs another binary: its protocol is pitaya");
@@ -153,9 +194,10 @@ impl<'a> Check<'a> {
             }
             for problem in binary.check(name, &server_type.spec)? {
                 let (path, message) = binary::place(&problem, &document.value);
-                self.wrong(&document, &path, problem.value, message);
+                self.wrong(document, &path, problem.value, message);
             }
         }
+        self.right = right;
         Ok(())
     }
 

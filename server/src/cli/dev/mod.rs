@@ -1,76 +1,127 @@
 //! `cereus dev`: a whole game on this machine, as processes of this same executable.
 //!
-//! It does what a cluster does around servers: starts them, probes them, tells them of each other through EndpointSlice
-//! files, restarts what ends, and stops everything. It knows nothing of messages, and the servers do not know that they
-//! are not in a cluster.
+//! It does what a cluster does around servers: starts what the manifests say, as the image contract says, probes the
+//! servers, tells them of each other through EndpointSlice files, restarts what ends, follows edits of the manifests, and
+//! stops everything. It knows nothing of messages, and the servers do not know that they are not in a cluster.
 
+mod announce;
 mod backoff;
+mod census;
+pub(super) mod control;
+mod follow;
+mod game;
+mod logs;
+mod manifest;
+mod member;
 mod output;
-mod plan;
 mod ports;
 mod probe;
 mod process;
 mod registry;
+mod replica;
+mod rollout;
+mod status;
+mod suggestion;
+pub(super) mod table;
 
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
-
-use anyhow::Context as _;
-use clap::Args;
-use tokio::{sync::watch, task::JoinSet};
-
-use self::{
-    output::Output,
-    plan::{Plan, Replica},
-    process::{Process, State},
-    registry::Registry,
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
 };
-use super::Logging;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::sync::{Notify, mpsc};
+
+pub(super) use self::status::GameStatus;
+use self::{
+    announce::Announcement,
+    control::{Chosen, Desk, Place},
+    follow::Edits,
+    game::{Command, Game},
+    manifest::Manifest,
+    output::Output,
+    process::Surroundings,
+    registry::Registry,
+    replica::Workplace,
+};
+use super::{Logging, check::Manifests};
 use crate::app::{self, StopRequests, StopStage};
 
-/// Where the frontend listens.
+/// Commands that wait for the game to do another.
+const COMMANDS: usize = 16;
+
+/// What runs, and where clients connect.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DevArguments {
-    /// Where clients connect over TCP.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3250")]
-    tcp: SocketAddr,
-    /// Where clients connect over WebSocket.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3251")]
-    ws: SocketAddr,
+    /// ServerType manifests, as files or folders. They are followed: what is changed there is applied. Without this it is
+    /// the built-in game that runs.
+    #[arg(short = 'f', long = "file", value_name = "FILE|FOLDER", num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// Where clients of the built-in game connect over TCP; 127.0.0.1:3250 if not said.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "files")]
+    tcp: Option<SocketAddr>,
+    /// Where clients of the built-in game connect over WebSocket; 127.0.0.1:3251 if not said.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "files")]
+    ws: Option<SocketAddr>,
+    #[command(flatten)]
+    chosen: Chosen,
 }
 
-/// Run the built-in game until it is asked to stop.
+/// Run a game until it is asked to stop.
 pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result<ExitCode> {
     // What happens is said in lines of its own; the log of this command is for what goes wrong.
     let quiet = std::env::var_os("RUST_LOG").is_none().then_some("warn");
     app::install_telemetry(logging.log.as_deref().or(quiet), app::LogFormat::Human)?;
     let executable = std::env::current_exe().context("the own executable cannot be found")?;
-    ports::check(&[("--tcp", arguments.tcp), ("--ws", arguments.ws)])?;
+    let place = Place::take(arguments.chosen.name.as_deref())?;
+    let (manifests, edits) = arguments.manifests(&executable)?;
+    let client_address = arguments.client_address()?;
+    arguments.check_ports(&manifests, client_address)?;
     let directory = tempfile::Builder::new().prefix("cereus-dev-").tempdir().context("no temporary folder")?;
-    let plan = Plan::built_in(arguments.tcp, arguments.ws, directory.path(), logging.log.as_deref())?;
-    let output = Output::start(plan.replicas.iter().map(|replica| replica.name.len()).max().unwrap_or(0))?;
-    let registry = Arc::new(Registry::new(directory.path())?);
+    let mut workplace = Workplace::new(directory.path().to_owned(), logging.log.clone());
+    workplace.client_address = client_address;
+    let width = manifests.iter().map(|manifest| manifest.name.len() + 2).max();
+    let output = Output::start(width.unwrap_or(0))?;
+    let registry = Arc::new(Registry::new(&workplace.topology())?);
+    let announcement = Announcement {
+        executable: executable.clone(),
+        built_in: arguments.files.is_empty(),
+        name: (!place.is_default()).then(|| place.name().to_owned()),
+        output: output.clone(),
+    };
+
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = StopRequests::default();
     runtime.block_on(async {
         let signals = stop.follow_signals().context("signals cannot be received")?;
-        let game = async {
-            let mut processes = JoinSet::new();
-            let mut servers = Vec::new();
-            for replica in &plan.replicas {
-                let process = Process::new(replica.clone(), executable.clone(), output.clone(), Arc::clone(&registry));
-                servers.push(process.state());
-                processes.spawn(process.supervise(stop.subscribe()));
+        let around = Surroundings { executable, output: output.clone(), registry, changed: Arc::new(Notify::new()) };
+        let game = Game::new(workplace, around, stop.subscribe());
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let status = game.status();
+        let desk = Desk { commands: commands.clone(), status: status.clone(), output: output.clone() };
+        let visitors = control::serve(&place, desk)?;
+        let edits = async {
+            match edits {
+                Some(edits) => edits.follow(commands.clone(), output.clone()).await,
+                None => std::future::pending().await,
             }
-            let announce = announce(&plan, &executable, servers, stop.subscribe(), &output);
-            tokio::join!(announce, async { while processes.join_next().await.is_some() {} });
         };
+        // The queue has room for the first.
+        commands.send(Command::Apply(manifests)).await?;
+        let announce = announcement.say(status, stop.subscribe());
         tokio::select! {
             () = signals => {}
             () = stop_unheard(&output, &stop) => {}
-            () = game => {}
+            () = visitors => {}
+            () = edits => {}
+            _ = async { tokio::join!(announce, game.run(queue)) } => {}
         }
         anyhow::Ok(())
     })?;
@@ -80,40 +131,68 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Say where to connect when every server is ready for the first time and knows the others, and that all is stopping when it is.
-async fn announce(
-    plan: &Plan,
-    executable: &std::path::Path,
-    mut servers: Vec<watch::Receiver<State>>,
-    mut stages: watch::Receiver<StopStage>,
-    output: &Output,
-) {
-    output.own(&format!("starting {}", plan.names())).await;
-    let ready = async {
-        for state in &mut servers {
-            // A process that is gone for good is stopping, which is seen below.
-            if state.wait_for(|state| *state == State::Ready).await.is_err() {
-                std::future::pending::<()>().await;
+impl DevArguments {
+    /// What is to run, and who follows what of it is edited.
+    fn manifests(&self, executable: &Path) -> anyhow::Result<(Vec<Manifest>, Option<Edits>)> {
+        if self.files.iter().any(|file| file == Path::new("-")) {
+            bail!("`-f -` cannot be followed: give files or folders");
+        }
+        let read = |manifests: &Manifests| match manifest::load(manifests, &BTreeMap::new(), executable)? {
+            Ok(manifests) => Ok(manifests),
+            Err(report) => bail!("the manifests are wrong:\n{}", report.trim_end()),
+        };
+        if self.files.is_empty() {
+            let text = manifest::BUILT_IN.to_owned();
+            let mut manifests = read(&Manifests::Text { name: "the built-in game", text })?;
+            for manifest in &mut manifests {
+                self.move_ports(manifest)?;
+            }
+            return Ok((manifests, None));
+        }
+        let mut edits = Edits::watch(&self.files, executable)?;
+        let manifests = read(&Manifests::Paths(self.files.clone()))?;
+        edits.begin_with(&manifests);
+        Ok((manifests, Some(edits)))
+    }
+
+    /// `--tcp` and `--ws`.
+    fn move_ports(&self, manifest: &mut Manifest) -> anyhow::Result<()> {
+        for acceptor in manifest.server_type.spec.frontend.iter_mut().flat_map(|frontend| &mut frontend.acceptors) {
+            let address = if acceptor.name == "tcp" { self.tcp } else { self.ws };
+            let Some(address) = address else { continue };
+            acceptor.port = match address.port() {
+                0 => {
+                    let [free] = ports::free(address.ip())?;
+                    free.port()
+                }
+                port => port,
+            };
+        }
+        Ok(())
+    }
+
+    fn client_address(&self) -> anyhow::Result<IpAddr> {
+        match (self.tcp, self.ws) {
+            (Some(tcp), Some(ws)) if tcp.ip() != ws.ip() => bail!("--tcp and --ws differ in more than the port"),
+            (Some(address), _) | (None, Some(address)) => Ok(address.ip()),
+            (None, None) => Ok(Ipv4Addr::LOCALHOST.into()),
+        }
+    }
+
+    /// Fail early with one clear line when somebody else has a port that the manifests name.
+    fn check_ports(&self, manifests: &[Manifest], address: IpAddr) -> anyhow::Result<()> {
+        for manifest in manifests.iter().filter(|manifest| manifest.replicas() > 0) {
+            for acceptor in manifest.server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors) {
+                let remedy = if self.files.is_empty() {
+                    format!("choose another address with --{}", acceptor.name)
+                } else {
+                    format!("change the port of the acceptor {} of {}", acceptor.name, manifest.name)
+                };
+                ports::check((address, acceptor.port).into(), &remedy)?;
             }
         }
-        // Each of them has yet to hear of the others.
-        for replica in &plan.replicas {
-            probe::knows(replica.admin, plan.replicas.len() as u64).await;
-        }
-    };
-    let ready = tokio::select! {
-        biased;
-        _ = stages.wait_for(|stage| *stage > StopStage::Serve) => false,
-        () = ready => true,
-    };
-    if ready {
-        for line in plan.invitation(executable) {
-            output.own(&line).await;
-        }
-        // The sender lives as long as this command.
-        let _ = stages.wait_for(|stage| *stage > StopStage::Serve).await;
+        Ok(())
     }
-    output.own("stopping").await;
 }
 
 /// Stop when nobody reads what is said; then wait for the game's end for ever.

@@ -3,7 +3,10 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -11,6 +14,8 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
     sync::mpsc,
 };
+
+use super::logs::Logs;
 
 /// Lines that wait for a slow terminal; then the servers wait.
 const QUEUE: usize = 1024;
@@ -26,8 +31,10 @@ const OWN: &str = "dev";
 pub(super) struct Output {
     lines: mpsc::Sender<Vec<u8>>,
     writer: Arc<parking_lot::Mutex<Option<JoinHandle<()>>>>,
-    width: usize,
+    width: Arc<AtomicUsize>,
+    logs: Arc<Logs>,
     coloured: bool,
+    terminal: bool,
 }
 
 impl Output {
@@ -35,7 +42,8 @@ impl Output {
     /// Names are as long as `width`.
     pub(super) fn start(width: usize) -> io::Result<Self> {
         let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self::to(io::stdout(), width, io::stdout().is_terminal() && !off)
+        let terminal = io::stdout().is_terminal();
+        Ok(Self { terminal, ..Self::to(io::stdout(), width, terminal && !off)? })
     }
 
     pub(super) fn to(mut target: impl Write + Send + 'static, width: usize, coloured: bool) -> io::Result<Self> {
@@ -51,14 +59,31 @@ impl Output {
         Ok(Self {
             lines,
             writer: Arc::new(parking_lot::Mutex::new(Some(writer))),
-            width: width.max(OWN.len()),
+            width: Arc::new(AtomicUsize::new(width.max(OWN.len()))),
+            logs: Arc::default(),
             coloured,
+            terminal: false,
         })
     }
 
     /// Whether names are coloured, and the lines of servers may be.
     pub(super) fn is_coloured(&self) -> bool {
         self.coloured
+    }
+
+    /// Whether somebody looks at it who likes tables.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// The last lines of the servers.
+    pub(super) fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// There are names as long as this.
+    pub(super) fn widen(&self, width: usize) {
+        self.width.fetch_max(width, Ordering::Relaxed);
     }
 
     /// Resolves when nobody reads any more.
@@ -75,19 +100,24 @@ impl Output {
     pub(super) async fn copy(self, name: String, index: usize, source: impl AsyncRead + Unpin) {
         let colour = COLOURS.get(index % COLOURS.len()).copied().unwrap_or(1);
         let prefix = self.prefix(&name, colour);
+        let name: Arc<str> = name.into();
         let mut source = BufReader::new(source);
         let mut line = Vec::new();
         loop {
             line.clear();
             match (&mut source).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
                 Ok(0) | Err(_) => return,
-                Ok(_) => self.send(prefix.clone(), line.strip_suffix(b"\n").unwrap_or(&line)).await,
+                Ok(_) => {
+                    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                    self.logs.push(&name, line);
+                    self.send(prefix.clone(), line).await;
+                }
             }
         }
     }
 
     fn prefix(&self, name: &str, colour: u8) -> Vec<u8> {
-        let width = self.width;
+        let width = self.width.load(Ordering::Relaxed);
         let text =
             if self.coloured { format!("\x1b[{colour}m{name:width$} |\x1b[0m ") } else { format!("{name:width$} | ") };
         text.into_bytes()

@@ -1,7 +1,8 @@
 //! Readiness probes, with the habits of a kubelet.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, future::Future, io, net::SocketAddr, time::Duration};
 
+use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -50,14 +51,21 @@ pub(super) async fn is_ready(admin: SocketAddr) -> bool {
 
 /// Ask until the server knows of so many that are ready.
 pub(super) async fn knows(admin: SocketAddr, servers: u64) {
-    let known = async || {
-        let body = timeout(TIMEOUT, get(admin, "/status")).await.ok()?.ok()??;
-        let status: serde_json::Value = serde_json::from_str(&body).ok()?;
-        Some(status.get("servers")?.as_object()?.values().filter_map(serde_json::Value::as_u64).sum::<u64>())
-    };
-    while known().await.is_none_or(|known| known < servers) {
+    #[derive(serde::Deserialize)]
+    struct Known {
+        servers: BTreeMap<String, u64>,
+    }
+    let known =
+        async || status::<Known>(admin).await.is_some_and(|known| known.servers.values().sum::<u64>() >= servers);
+    while !known().await {
         sleep(STARTUP_PERIOD).await;
     }
+}
+
+/// What the server says of itself on `/status`, if it answers in time.
+pub(super) async fn status<T: DeserializeOwned>(admin: SocketAddr) -> Option<T> {
+    let body = timeout(TIMEOUT, get(admin, "/status")).await.ok()?.ok()??;
+    serde_json::from_str(&body).ok()
 }
 
 /// The body of an answer with status 200.

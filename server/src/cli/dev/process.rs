@@ -3,23 +3,34 @@
 use std::{
     convert::Infallible,
     path::PathBuf,
+    pin::Pin,
     process::{ExitStatus, Stdio},
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
+use cereus_crds::contract::variables;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, ChildStdin, Command},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use super::{Output, Registry, Replica, backoff::Backoff, probe, registry::Conditions};
+use super::{
+    backoff::Backoff,
+    output::Output,
+    probe,
+    registry::{Conditions, Registry},
+    replica::Replica,
+};
 use crate::app::StopStage;
 
-/// How long a server may take to stop by itself,
+/// How long a server may take to stop by itself when all of them do,
 const PATIENCE: Duration = Duration::from_secs(6);
 /// and then to close what is left, before it is killed. Together they stay below ten seconds.
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
@@ -29,20 +40,67 @@ const LAST_LINES: Duration = Duration::from_millis(500);
 /// What a supervised server is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Not ready, or not there at all.
-    Down,
+    /// It runs and has not been ready yet.
+    Starting,
     /// Its readiness probe succeeds.
     Ready,
+    /// It runs, and its readiness probe does not succeed any more.
+    Unready,
+    /// It ended and waits for its next start.
+    Waiting,
+}
+
+/// What is known of a supervised server.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub(super) state: State,
+    /// Its process, while there is one.
+    pub(super) pid: Option<u32>,
+    /// When the process was started or ended.
+    pub(super) since: SystemTime,
+    /// How often it was started again.
+    pub(super) restarts: u32,
+    /// Why it ended the last time.
+    pub(super) reason: Option<String>,
+}
+
+/// What a process needs of the game around it; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    pub(super) executable: PathBuf,
+    pub(super) output: Output,
+    pub(super) registry: Arc<Registry>,
+    /// Is told of every change.
+    pub(super) changed: Arc<Notify>,
+}
+
+/// Who may ask a server to stop.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    /// It alone.
+    pub(super) alone: watch::Receiver<bool>,
+    /// The whole game.
+    pub(super) all: watch::Receiver<StopStage>,
+}
+
+impl Asked {
+    /// Resolves when it is to stop. Whoever asks stays for as long as the game.
+    async fn stop(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.all.wait_for(|stage| *stage > StopStage::Serve) => {}
+            _ = self.alone.wait_for(|leave| *leave) => {}
+        }
+    }
 }
 
 /// One server that is kept running.
 #[derive(Debug)]
 pub(super) struct Process {
     replica: Replica,
-    executable: PathBuf,
-    output: Output,
-    registry: Arc<Registry>,
-    state: watch::Sender<State>,
+    around: Surroundings,
+    life: watch::Sender<Life>,
+    terminating: AtomicBool,
 }
 
 /// A running child.
@@ -55,30 +113,32 @@ struct Running {
 }
 
 impl Process {
-    pub(super) fn new(replica: Replica, executable: PathBuf, output: Output, registry: Arc<Registry>) -> Self {
-        Self { replica, executable, output, registry, state: watch::Sender::new(State::Down) }
+    pub(super) fn new(replica: Replica, around: Surroundings) -> Self {
+        let life = Life { state: State::Starting, pid: None, since: SystemTime::now(), restarts: 0, reason: None };
+        Self { replica, around, life: watch::Sender::new(life), terminating: AtomicBool::new(false) }
     }
 
     /// Follow what it is doing.
-    pub(super) fn state(&self) -> watch::Receiver<State> {
-        self.state.subscribe()
+    pub(super) fn life(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
     }
 
-    /// Keep the server running until `stages` says to stop, then stop it. When this returns, the process is gone.
-    pub(super) async fn supervise(self, mut stages: watch::Receiver<StopStage>) {
+    /// Keep the server running until it is asked to stop, then stop it. When this returns, the process is gone.
+    pub(super) async fn supervise(self, mut asked: Asked) {
         let mut backoff = Backoff::default();
-        self.show(State::Down, false);
         loop {
+            self.show(State::Starting);
             let (alive, reason) = match self.start() {
                 Ok(mut running) => {
+                    let mut probe = Box::pin(self.probe());
                     let ended = tokio::select! {
                         biased;
-                        _ = stages.wait_for(|stage| *stage > StopStage::Serve) => None,
+                        () = asked.stop() => None,
                         status = running.child.wait() => Some(status),
-                        never = self.probe() => match never {},
+                        never = &mut probe => match never {},
                     };
                     let Some(status) = ended else {
-                        self.stop(running, stages).await;
+                        self.stop(running, probe.as_mut(), asked.all).await;
                         break;
                     };
                     running.last_lines().await;
@@ -86,43 +146,59 @@ impl Process {
                 }
                 Err(error) => (Duration::ZERO, format!("could not be started: {error}")),
             };
-            self.show(State::Down, false);
+            self.update(|life| {
+                life.pid = None;
+                life.since = SystemTime::now();
+                life.restarts += 1;
+                life.reason = Some(reason.clone());
+            });
+            self.show(State::Waiting);
             let wait = backoff.after(alive);
             let name = &self.replica.name;
-            self.output.own(&format!("{name} {reason}; it starts again in {:.1} s", wait.as_secs_f64())).await;
+            self.around.output.own(&format!("{name} {reason}; it starts again in {:.1} s", wait.as_secs_f64())).await;
             tokio::select! {
                 biased;
-                _ = stages.wait_for(|stage| *stage > StopStage::Serve) => break,
+                () = asked.stop() => break,
                 () = sleep(wait) => {}
             }
         }
-        if let Err(error) = self.registry.remove(&self.replica) {
+        if let Err(error) = self.around.registry.remove(&self.replica) {
             tracing::warn!(server = self.replica.name, error = format!("{error:#}"), "the endpoint stays");
         }
     }
 
     fn start(&self) -> std::io::Result<Running> {
-        let mut command = Command::new(&self.executable);
+        let output = &self.around.output;
+        let mut command = Command::new(&self.around.executable);
+        // What the contract sets, it alone sets.
+        for name in variables::SET {
+            command.env_remove(name);
+        }
         command
             .args(&self.replica.arguments)
+            .envs(self.replica.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Ctrl-C goes to the whole group of a terminal: the children are told by us, in our order.
             .process_group(0)
             .kill_on_drop(true);
-        if self.output.is_coloured() {
+        if output.is_coloured() {
             command.env("CLICOLOR_FORCE", "1");
         }
         let mut child = command.spawn()?;
         let mut lines = JoinSet::new();
-        let name = || self.replica.name.clone();
+        let replica = &self.replica;
         if let Some(stdout) = child.stdout.take() {
-            lines.spawn(self.output.clone().copy(name(), self.replica.index, stdout));
+            lines.spawn(output.clone().copy(replica.name.clone(), replica.index, stdout));
         }
         if let Some(stderr) = child.stderr.take() {
-            lines.spawn(self.output.clone().copy(name(), self.replica.index, stderr));
+            lines.spawn(output.clone().copy(replica.name.clone(), replica.index, stderr));
         }
+        self.update(|life| {
+            life.pid = child.id();
+            life.since = SystemTime::now();
+        });
         // Taken, because waiting for a child closes the one that it holds.
         let stdin = child.stdin.take();
         Ok(Running { child, started: Instant::now(), _stdin: stdin, lines })
@@ -133,48 +209,75 @@ impl Process {
         let admin = self.replica.admin;
         probe::follow(
             || probe::is_ready(admin),
-            |ready| self.show(if ready { State::Ready } else { State::Down }, false),
+            |ready| {
+                let before = self.life.borrow().state;
+                self.show(match before {
+                    _ if ready => State::Ready,
+                    State::Starting => State::Starting,
+                    _ => State::Unready,
+                });
+            },
         )
         .await
     }
 
-    /// SIGTERM, which lets sessions end; SIGTERM again, which closes them; SIGKILL. A second request to stop goes ahead
-    /// to the next.
-    async fn stop(&self, mut running: Running, mut stages: watch::Receiver<StopStage>) {
-        let state = *self.state.borrow();
-        self.show(state, true);
+    /// SIGTERM, which lets sessions end; SIGTERM again, which closes them; SIGKILL. It has the time that its manifest
+    /// gives, and less when the whole game stops. A second request to stop goes ahead to the next. Meanwhile it is probed.
+    async fn stop(
+        &self,
+        mut running: Running,
+        mut probe: Pin<&mut (impl Future<Output = Infallible> + Send)>,
+        mut all: watch::Receiver<StopStage>,
+    ) {
+        self.terminating.store(true, Ordering::Relaxed);
+        // Not in one expression: that would look at the state and change it at the same time.
+        let state = self.life.borrow().state;
+        self.show(state);
         running.signal(Signal::TERM);
         let patience = async {
+            let together = async {
+                let _ = all.wait_for(|stage| *stage > StopStage::Serve).await;
+                tokio::select! {
+                    _ = all.wait_for(|stage| *stage == StopStage::Close) => {}
+                    () = sleep(PATIENCE) => {}
+                }
+            };
             tokio::select! {
-                _ = stages.wait_for(|stage| *stage == StopStage::Close) => {}
-                () = sleep(PATIENCE) => {}
+                () = together => {}
+                () = sleep(self.replica.grace) => {}
             }
         };
         let mut ended = tokio::select! {
             biased;
             _ = running.child.wait() => true,
             () = patience => false,
+            never = &mut probe => match never {},
         };
         if !ended {
             running.signal(Signal::TERM);
             ended = timeout(LAST_PATIENCE, running.child.wait()).await.is_ok();
         }
         if !ended {
-            self.output.own(&format!("{} does not stop, it is killed", self.replica.name)).await;
+            self.around.output.own(&format!("{} does not stop, it is killed", self.replica.name)).await;
             // It fails only when the process is gone.
             let _ = running.child.kill().await;
         }
         running.last_lines().await;
-        self.state.send_replace(State::Down);
     }
 
     /// Tell the other servers and whoever follows the state.
-    fn show(&self, state: State, terminating: bool) {
+    fn show(&self, state: State) {
+        let terminating = self.terminating.load(Ordering::Relaxed);
         let conditions = Conditions { probed: state == State::Ready, terminating };
-        if let Err(error) = self.registry.show(&self.replica, conditions) {
+        if let Err(error) = self.around.registry.show(&self.replica, conditions) {
             tracing::warn!(server = self.replica.name, error = format!("{error:#}"), "the endpoint is not shown");
         }
-        self.state.send_if_modified(|current| std::mem::replace(current, state) != state);
+        self.update(|life| life.state = state);
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Life)) {
+        self.life.send_modify(change);
+        self.around.changed.notify_one();
     }
 }
 

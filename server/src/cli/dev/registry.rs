@@ -1,8 +1,10 @@
 //! Tells the servers of each other, as the endpoint controller of a cluster does.
 
-use std::path::Path;
+use std::{fs, path::Path, sync::Arc};
 
-use super::Replica;
+use anyhow::Context as _;
+
+use super::{manifest::Manifest, replica::Replica};
 use crate::topology::{DirectoryWriter, Server};
 
 /// The conditions that a cluster would set for one server.
@@ -30,15 +32,34 @@ impl Registry {
         let Conditions { probed, terminating } = conditions;
         self.writer.write(&Server {
             id: replica.name.as_str().into(),
-            server_type: replica.server_type.into(),
+            server_type: Arc::clone(&replica.server_type),
             address: replica.link,
             zone: None,
-            version: None,
+            version: replica.version.clone(),
             ready: probed && !terminating,
             serving: probed,
             terminating,
         })?;
         Ok(())
+    }
+
+    /// Show a type: how others choose among its servers.
+    pub(super) fn declare(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        let path = self.type_file(&manifest.name);
+        let text = serde_yaml::to_string(&manifest.server_type)?;
+        // Readers see the whole file or none.
+        let draft = self.writer.directory().join(format!(".{}.draft", manifest.name));
+        fs::write(&draft, text).and_then(|()| fs::rename(&draft, &path)).with_context(|| path.display().to_string())
+    }
+
+    /// Show a type no longer.
+    pub(super) fn withdraw(&self, name: &str) -> anyhow::Result<()> {
+        let path = self.type_file(name);
+        fs::remove_file(&path).with_context(|| path.display().to_string())
+    }
+
+    fn type_file(&self, name: &str) -> std::path::PathBuf {
+        self.writer.directory().join(format!("servertype-{name}.yaml"))
     }
 
     /// Show a server no longer.

@@ -1,5 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     path::Path,
     sync::Arc,
@@ -8,15 +9,21 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant};
 
+use tokio::sync::{Notify, watch};
+
 use super::{
     backoff::Backoff,
+    manifest,
     output::Output,
-    plan::{Plan, Replica},
     ports, probe,
-    process::Process,
+    process::{Asked, Process, Surroundings},
     registry::Registry,
+    replica::{Replica, Workplace},
+    rollout::{Order, Seen, Step, next},
+    suggestion,
 };
 use crate::app::{StopRequests, StopStage};
+use crate::cli::check::Manifests;
 
 /// Passes on what is written.
 struct Lines(mpsc::Sender<String>);
@@ -41,18 +48,28 @@ fn output() -> (Output, mpsc::Receiver<String>) {
 struct Script {
     lines: mpsc::Receiver<String>,
     stop: StopRequests,
+    leave: watch::Sender<bool>,
     directory: tempfile::TempDir,
     supervision: tokio::task::JoinSet<()>,
 }
 
 impl Script {
     fn start(script: &str) -> Self {
+        Self::of("/bin/sh", script)
+    }
+
+    fn of(program: &str, script: &str) -> Self {
         let (output, lines) = output();
         let directory = tempfile::tempdir().unwrap();
         let registry = Arc::new(Registry::new(directory.path()).unwrap());
         let replica = Replica {
             name: "room-1".to_owned(),
-            server_type: "room",
+            number: 1,
+            server_type: "room".into(),
+            version: None,
+            clients: Vec::new(),
+            environment: Vec::new(),
+            grace: Duration::from_hours(1),
             link: "127.0.0.1:1".parse().unwrap(),
             // Nothing answers there.
             admin: "127.0.0.1:1".parse().unwrap(),
@@ -61,8 +78,12 @@ impl Script {
         };
         let stop = StopRequests::default();
         let mut supervision = tokio::task::JoinSet::new();
-        supervision.spawn(Process::new(replica, "/bin/sh".into(), output, registry).supervise(stop.subscribe()));
-        Self { lines, stop, directory, supervision }
+        let leave = watch::Sender::new(false);
+        let asked = Asked { alone: leave.subscribe(), all: stop.subscribe() };
+        let changed = Arc::new(Notify::new());
+        let around = Surroundings { executable: program.into(), output, registry, changed };
+        supervision.spawn(Process::new(replica, around).supervise(asked));
+        Self { lines, stop, leave, directory, supervision }
     }
 
     async fn line(&mut self) -> String {
@@ -139,16 +160,23 @@ async fn a_server_that_does_not_stop_is_killed_within_ten_seconds() {
 }
 
 #[tokio::test]
+async fn a_server_that_leaves_alone_has_the_time_of_its_manifest() {
+    let mut script = Script::start("trap 'echo asked' TERM; echo $$; while :; do read line; done");
+    let pid = script.pid().await;
+    tokio::time::pause();
+    let asked = Instant::now();
+    script.leave.send_replace(true);
+    assert_eq!(script.line().await, "room-1 | asked\n");
+    let [endpoint] = script.endpoints().try_into().unwrap();
+    assert!(endpoint.contains("terminating: true"), "{endpoint}");
+    script.ended().await;
+    assert!(asked.elapsed() >= Duration::from_hours(1), "{:?}", asked.elapsed());
+    assert!(!runs(pid));
+}
+
+#[tokio::test]
 async fn a_program_that_cannot_be_started_is_tried_again() {
-    let mut script = Script::start("");
-    let (output, lines) = output();
-    let registry = Arc::new(Registry::new(script.directory.path()).unwrap());
-    let plan = Plan::built_in("127.0.0.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap(), Path::new("/"), None);
-    let replica = plan.unwrap().replicas.remove(1);
-    script.lines = lines;
-    script
-        .supervision
-        .spawn(Process::new(replica, "/no/such".into(), output, registry).supervise(script.stop.subscribe()));
+    let mut script = Script::of("/no/such", "");
     let line = script.line().await;
     assert!(line.starts_with("dev    | room-1 could not be started: No such file"), "{line}");
     script.stop.at_least(StopStage::Drain);
@@ -206,6 +234,7 @@ async fn a_probe_reads_the_status_of_the_answer() {
     {
         let serve = async {
             let (mut stream, _) = listener.accept().await.unwrap();
+            // All of it: what is closed with bytes unread may be reset before the answer is seen.
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") {
                 assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
@@ -242,34 +271,191 @@ async fn lines_are_whole_and_prefixed() {
 fn a_port_in_use_is_one_clear_line() {
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = held.local_addr().unwrap();
-    let error = format!("{:#}", ports::check(&[("--tcp", address)]).unwrap_err());
-    let expected = format!("{address} is in use; stop what listens there, or choose another address with --tcp");
-    assert_eq!(error, expected);
+    let error = format!("{:#}", ports::check(address, "choose another with --tcp").unwrap_err());
+    assert_eq!(error, format!("{address} is in use; stop what listens there, or choose another with --tcp"));
+    let next = ports::next_free(address.ip(), address.port(), &BTreeSet::new()).unwrap();
+    assert!(next > address.port());
+    let promised = BTreeSet::from([next]);
+    assert!(ports::next_free(address.ip(), address.port(), &promised).unwrap() > next);
     drop(held);
-    ports::check(&[("--tcp", address)]).unwrap();
+    ports::check(address, "").unwrap();
+}
+
+fn load(text: &str) -> Result<Vec<manifest::Manifest>, String> {
+    let manifests = Manifests::Text { name: "a.yaml", text: text.to_owned() };
+    manifest::load(&manifests, &BTreeMap::new(), Path::new("/no/such")).unwrap()
 }
 
 #[test]
 fn the_built_in_game_is_a_frontend_and_two_rooms() {
-    let (tcp, ws) = ("127.0.0.1:3250".parse().unwrap(), "127.0.0.1:3251".parse().unwrap());
-    let plan = Plan::built_in(tcp, ws, Path::new("/tmp/t"), Some("debug")).unwrap();
-    assert_eq!(plan.names(), "connector-1, room-1, room-2");
-    let mut ports: Vec<u16> = plan.replicas.iter().flat_map(|one| [one.link.port(), one.admin.port()]).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    assert_eq!(ports.len(), 6);
-    let frontends = plan.replicas.iter().filter(|one| one.arguments.iter().any(|argument| argument == "--tcp"));
-    assert_eq!(frontends.count(), 1);
-    let invitation = plan.invitation(Path::new("/usr/bin/cereus")).join("\n");
-    assert!(invitation.contains("/usr/bin/cereus request 127.0.0.1:3250 room.room.hello '{\"name\":\"Ada\"}'"));
+    let manifests = load(manifest::BUILT_IN).unwrap();
+    let table: Vec<_> = manifests.iter().map(|one| (&*one.name, one.is_frontend(), one.replicas())).collect();
+    assert_eq!(table, [("connector", true, 1), ("room", false, 2)]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut workplace = Workplace::new(folder.path().to_owned(), Some("debug".to_owned()));
+    let replica = workplace.replica(&manifests[0], 1, &BTreeSet::new()).unwrap();
+    let clients: Vec<String> = replica.clients.iter().map(super::replica::Client::shown).collect();
+    assert_eq!(clients, ["127.0.0.1:3250 (TCP)", "ws://127.0.0.1:3251 (WebSocket)"]);
+    let second = workplace.replica(&manifests[0], 2, &BTreeSet::from([3250, 3251, 3252])).unwrap();
+    assert!(second.clients.iter().all(|client| client.address.port() > 3252), "{second:?}");
+    assert_ne!(second.clients[0].address, second.clients[1].address);
 }
 
 #[test]
 fn serve_understands_what_it_is_given() {
     use clap::Parser as _;
-    let address = "127.0.0.1:3250".parse().unwrap();
-    let plan = Plan::built_in(address, address, Path::new("/tmp/t"), Some("debug")).unwrap();
-    for replica in plan.replicas {
+    let folder = tempfile::tempdir().unwrap();
+    let mut workplace = Workplace::new(folder.path().to_owned(), Some("debug".to_owned()));
+    for manifest in load(manifest::BUILT_IN).unwrap() {
+        let replica = workplace.replica(&manifest, 1, &BTreeSet::new()).unwrap();
         super::super::Arguments::try_parse_from([vec!["cereus".to_owned()], replica.arguments].concat()).unwrap();
+        let value = |name: &str| replica.environment.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
+        assert_eq!(value("CEREUS__SERVER__ID"), Some(&*replica.name));
+        assert_eq!(value("CEREUS__DRAIN__DEADLINE"), Some("3s"));
+        assert_eq!(value("CEREUS__SERVER__FRONTEND").is_some(), manifest.is_frontend());
     }
+}
+
+#[test]
+fn wrong_manifests_are_told_as_check_does() {
+    let text = manifest::BUILT_IN.replace("replicas: 2", "replcias: 2");
+    let report = load(&text).unwrap_err();
+    assert!(report.contains("a.yaml:16: spec.replcias: unknown field; the nearest is spec.replicas\n"), "{report}");
+    assert_eq!(load("").unwrap_err(), "there is no ServerType in the manifests\n");
+}
+
+#[test]
+fn only_what_a_process_gets_makes_a_replacement() {
+    let table = [
+        ("replicas: 2", "replicas: 3", false),
+        ("replicas: 2", "routing: { policy: sticky }", false),
+        ("deadline: 3s", "deadline: 4s", true),
+        ("replicas: 2", "config: { server: { request_timeout: 3s } }", true),
+        ("replicas: 2", "template: { env: [{ name: A, value: b }] }", true),
+        ("replicas: 2", "image: 'chat:2'", true),
+    ];
+    let recipe = |text: &str| {
+        let document: serde_json::Value = serde_yaml::from_str(text.split("---").nth(1).unwrap()).unwrap();
+        let server_type = cereus_crds::Validator::new().validate(&document, None).unwrap();
+        manifest::Manifest::new(document, server_type).recipe()
+    };
+    for (from, to, replaced) in table {
+        let text = manifest::BUILT_IN.replace(from, to);
+        assert_eq!(recipe(&text) != recipe(manifest::BUILT_IN), replaced, "{to}");
+    }
+}
+
+#[test]
+fn a_name_that_is_not_known_is_told_with_what_is() {
+    let known = ["connector", "room"];
+    assert_eq!(suggestion::unknown("server type", "romo", known), "no server type romo; the nearest is room");
+    assert_eq!(suggestion::unknown("server type", "x", known), "no server type x; there are connector, room");
+    assert_eq!(suggestion::unknown("server type", "x", []), "no server type x; there are none");
+}
+
+/// `n`ew or `o`ld; upper case: ready; a `-` behind: leaving.
+fn seen(servers: &str) -> Vec<Seen> {
+    let mut seen: Vec<Seen> = Vec::new();
+    for letter in servers.chars() {
+        if letter == '-' {
+            seen.last_mut().unwrap().leaving = true;
+        } else {
+            let current = letter.eq_ignore_ascii_case(&'n');
+            seen.push(Seen { current, ready: letter.is_uppercase(), leaving: false });
+        }
+    }
+    seen
+}
+
+#[test]
+fn each_step_of_a_rollout() {
+    use Order::{NewFirst, OldFirst};
+    use Step::{RetireAny, RetireOld, Start, Wait};
+    for (wanted, order, servers, expected) in [
+        (2, NewFirst, "", Start),
+        (2, NewFirst, "n", Start),
+        (2, NewFirst, "nN", Wait),
+        (1, NewFirst, "NN", RetireAny),
+        (1, NewFirst, "NN-", Wait),
+        (0, NewFirst, "N", RetireAny),
+        // A new one more, then an old one less.
+        (2, NewFirst, "OO", Start),
+        (2, NewFirst, "OOn", Wait),
+        (2, NewFirst, "OON", RetireOld),
+        (2, NewFirst, "OO-N", Start),
+        (2, NewFirst, "ON", Start),
+        (2, NewFirst, "ONN", RetireOld),
+        (2, NewFirst, "O-NN", Wait),
+        // An old one that is not ready is no loss; that a new one never becomes ready stops everything.
+        (2, NewFirst, "Oon", RetireOld),
+        (1, NewFirst, "On", Wait),
+        // Scaled meanwhile.
+        (1, NewFirst, "OOn", RetireOld),
+        (4, NewFirst, "OOn", Start),
+        (0, NewFirst, "OO", RetireOld),
+        // The ports have to be free first.
+        (1, OldFirst, "O", RetireOld),
+        (1, OldFirst, "O-", Wait),
+        (1, OldFirst, "", Start),
+        (2, OldFirst, "OO", RetireOld),
+        (2, OldFirst, "O-O", Wait),
+        (2, OldFirst, "O", Start),
+        (2, OldFirst, "On", Wait),
+        (2, OldFirst, "ON", RetireOld),
+        (3, OldFirst, "OO-N", Wait),
+        (4, OldFirst, "OO-N", Start),
+        (1, OldFirst, "OO", RetireOld),
+        // Who leaves because there were too many has no successor.
+        (2, OldFirst, "NN-", Start),
+    ] {
+        assert_eq!(next(wanted, order, &seen(servers)), expected, "{wanted} {order:?} {servers}");
+    }
+}
+
+#[test]
+fn a_rollout_ends_and_never_has_too_few() {
+    for order in [Order::NewFirst, Order::OldFirst] {
+        for wanted in 1..5 {
+            let mut servers = vec![Seen { current: false, ready: true, leaving: false }; 3];
+            for turn in 0.. {
+                assert!(turn < 100, "{order:?} {wanted}: {servers:?}");
+                match next(wanted, order, &servers) {
+                    Step::Start => servers.push(Seen { current: true, ready: false, leaving: false }),
+                    step @ (Step::RetireOld | Step::RetireAny) => {
+                        let may = |one: &&mut Seen| !one.leaving && (step == Step::RetireAny || !one.current);
+                        servers.iter_mut().find(may).unwrap().leaving = true;
+                    }
+                    Step::Wait if servers.iter().any(|one| one.leaving) => servers.retain(|one| !one.leaving),
+                    Step::Wait => match servers.iter_mut().find(|one| !one.ready) {
+                        Some(one) => one.ready = true,
+                        None => break,
+                    },
+                }
+                let ready = servers.iter().filter(|one| one.ready && !one.leaving).count();
+                let least = if order == Order::NewFirst { wanted.min(3) } else { wanted.min(3) - 1 };
+                assert!(ready >= least, "{order:?} {wanted}: {servers:?}");
+            }
+            assert_eq!(servers, vec![Seen { current: true, ready: true, leaving: false }; wanted]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn lines_are_kept_in_order_and_bounded() {
+    let (output, _lines) = output();
+    let logs = output.logs();
+    let (one, two) = (Arc::from("room-1"), Arc::from("room-2"));
+    for number in 0..1500 {
+        logs.push(if number % 2 == 0 { &one } else { &two }, number.to_string().as_bytes());
+    }
+    let (all, mut live) = logs.read(|_| true, 3);
+    assert_eq!(all.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["1497", "1498", "1499"]);
+    logs.push(&one, b"more");
+    assert_eq!(live.recv().await.unwrap().text, "more");
+    for _ in 0..3000 {
+        logs.push(&one, &[b'x'; 1000]);
+    }
+    let kept = logs.read(|server| server == "room-1", usize::MAX).0;
+    assert_eq!(kept.len(), 512 * 1024 / 1000);
+    assert!(logs.knows("room-2") && !logs.knows("room-3"));
 }

@@ -1,0 +1,144 @@
+//! What is said of a game as a whole: that it starts, where to connect, what there is, that it stops.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::timeout};
+
+use super::{
+    output::Output,
+    probe,
+    status::{GameStatus, ServerState, ServerStatus, TypeStatus},
+    table,
+};
+use crate::app::StopStage;
+
+/// A table is shown when nothing has changed for this long.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// Says it.
+#[derive(Debug)]
+pub(super) struct Announcement {
+    pub(super) executable: PathBuf,
+    /// It is the built-in game, whose routes are known.
+    pub(super) built_in: bool,
+    /// What the game is called, when that has to be said to reach it.
+    pub(super) name: Option<String>,
+    pub(super) output: Output,
+}
+
+type Status = watch::Receiver<Arc<GameStatus>>;
+
+impl Announcement {
+    /// Say where to connect when every server is ready for the first time and knows the others, and that all is stopping
+    /// when it is.
+    pub(super) async fn say(self, mut status: Status, mut stages: watch::Receiver<StopStage>) {
+        let all = async {
+            self.start(&mut status).await;
+            ready(&mut status).await;
+            for line in self.invitation(&status.borrow()) {
+                self.output.own(&line).await;
+            }
+            self.tables(&mut status).await;
+        };
+        tokio::select! {
+            biased;
+            // The sender lives as long as this command.
+            _ = stages.wait_for(|stage| *stage > StopStage::Serve) => {}
+            () = all => {}
+        }
+        self.output.own("stopping").await;
+    }
+
+    async fn start(&self, status: &mut Status) {
+        // A game that is gone is stopping, which is seen above.
+        if status.wait_for(|status| !status.types.is_empty()).await.is_err() {
+            return std::future::pending().await;
+        }
+        // Servers are made one by one, but all of them before the next turn.
+        let line = {
+            let status = status.borrow();
+            let names = status.types.iter().flat_map(|one| (1..=one.desired).map(move |n| format!("{}-{n}", one.name)));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        if let Some(name) = &self.name {
+            self.output.own(&format!("this game is called {name}: there is another one")).await;
+        }
+        self.output.own(&format!("starting {line}")).await;
+    }
+
+    /// Where to connect and what to try.
+    fn invitation(&self, status: &GameStatus) -> Vec<String> {
+        let frontends: Vec<&ServerStatus> = status.servers.iter().filter(|one| !one.clients.is_empty()).collect();
+        let executable = shown(&self.executable);
+        let name = self.name.as_ref().map_or_else(String::new, |name| format!(" --name {name}"));
+        let mut lines = Vec::new();
+        for (index, server) in frontends.iter().enumerate() {
+            let clients: Vec<&str> = server.clients.values().map(String::as_str).collect();
+            let clients = clients.join(" or ");
+            lines.push(match index {
+                0 => format!("ready: clients connect to {clients}"),
+                _ => format!("       or, on {}, to {clients}", server.name),
+            });
+        }
+        if lines.is_empty() {
+            lines.push("ready; no type has a frontend to connect to".to_owned());
+        }
+        let tcp = frontends.first().and_then(|server| server.clients.get("tcp")?.strip_suffix(" (TCP)"));
+        if let Some(address) = tcp.filter(|_| self.built_in) {
+            lines.push(format!("try:   {executable} request {address} room.room.hello '{{\"name\":\"Ada\"}}'"));
+        }
+        if let Some(one) = status.types.iter().find(|one| !one.frontend && one.desired > 0) {
+            lines.push(format!("       {executable} scale{name} {} {}", one.name, one.desired + 1));
+            lines.push(format!("       {executable} get{name}"));
+        }
+        lines.push("Ctrl-C stops everything".to_owned());
+        lines
+    }
+
+    /// On a terminal, show a table each time the game has come to rest after a change.
+    async fn tables(&self, status: &mut Status) {
+        let mut last = String::new();
+        while self.output.is_terminal() {
+            if status.changed().await.is_err() {
+                break;
+            }
+            while timeout(QUIET, status.changed()).await.is_ok_and(|changed| changed.is_ok()) {}
+            let now = Arc::clone(&status.borrow_and_update());
+            let rest = now.servers.iter().map(|one| (&one.name, one.state, one.restarts)).collect::<Vec<_>>();
+            let rest = format!("{rest:?}");
+            if now.types.iter().all(TypeStatus::is_settled) && rest != last {
+                for line in table::servers(&now.servers, false).lines() {
+                    self.output.own(line).await;
+                }
+                last = rest;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Resolves when every server is ready and knows the others.
+async fn ready(status: &mut Status) {
+    if status.wait_for(|status| status.types.iter().all(TypeStatus::is_settled)).await.is_err() {
+        return std::future::pending().await;
+    }
+    let admins: Vec<SocketAddr> = {
+        let status = status.borrow();
+        let ready = status.servers.iter().filter(|server| server.state == ServerState::Ready);
+        ready.filter_map(|server| server.admin.parse().ok()).collect()
+    };
+    for admin in &admins {
+        probe::knows(*admin, admins.len() as u64).await;
+    }
+}
+
+/// An executable as a person would type it.
+fn shown(executable: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    executable.strip_prefix(here).unwrap_or(executable).display().to_string()
+}
