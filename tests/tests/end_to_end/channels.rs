@@ -7,7 +7,6 @@ use cereus_tests::{
     cluster::{Cluster, Role},
     process::eventually,
 };
-use serde_json::Value;
 
 use crate::{NOTICE, TRANSPORTS, reachable};
 
