@@ -110,6 +110,7 @@ impl Server {
             app = app.frontend();
         }
         let app = states.into_iter().fold(app, |app, state| state(app)).build();
+        app.provide(Arc::new(background.for_user_code()));
         let handlers = Arc::new(Runtime::new(settings.handler, background.spawner().handle().clone()));
         let connections = agent::Settings::new(agent::SettingsParts {
             config: settings.agent.clone(),

@@ -6,11 +6,13 @@
 //! offers itself to user code by an extractor and by its own `impl App` beside its code.
 
 mod app;
+mod background;
 mod context;
 mod extract;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::background::Background;
 pub use self::{
     app::{App, AppBuilder},
     context::{Context, Kind, Metadata},

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{App, Cancelled, Context, Deadline, FromContext, Kind, Metadata, State};
+use super::{App, Background, Cancelled, Context, Deadline, FromContext, Kind, Metadata, State};
 use crate::{session::CloseReason, wire::Text};
 
 fn context(route: &'static str) -> Context {
@@ -34,6 +34,27 @@ fn a_worker_sees_its_own_values_before_the_shared_ones() {
     assert_eq!(first.get::<&str>().as_deref(), Some(&"all"));
     assert_eq!(second.get::<u64>().as_deref(), Some(&3));
     assert!(app.get::<String>().is_none());
+}
+
+#[test]
+fn background_work_runs_beside_its_caller() {
+    let beside = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let tracker = tokio_util::task::TaskTracker::new();
+    let app = App::builder("server-1", "connector").build();
+    app.provide(Arc::new(Background::new(beside.handle().clone(), tracker.clone())));
+    let (told, mut done) = tokio::sync::oneshot::channel();
+    app.on_worker().background(async move { told.send(7).unwrap() });
+    tracker.close();
+    assert_eq!((tracker.len(), done.try_recv().is_err()), (1, true), "the other runtime has not run yet");
+    beside.block_on(tracker.wait());
+    assert_eq!(done.try_recv(), Ok(7));
+}
+
+#[tokio::test]
+async fn background_work_without_a_server_runs_where_it_is_called() {
+    let (told, done) = tokio::sync::oneshot::channel();
+    App::builder("server-1", "connector").build().background(async move { told.send(7).unwrap() });
+    assert_eq!(done.await.unwrap(), 7);
 }
 
 #[test]

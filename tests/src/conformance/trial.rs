@@ -6,6 +6,8 @@
 pub const SLEEP: &str = "trial.sleep";
 /// [`SLEEP`], registered `concurrent`.
 pub const SLEEP_CONCURRENT: &str = "trial.sleepconcurrent";
+/// [`SLEEP`], after pinning the session to the server.
+pub const PIN: &str = "trial.pin";
 /// Request. Body `COUNT`: pushes the numbers from 0 on [`PUSHED`], one each, then answers `done`.
 pub const PUSH: &str = "trial.push";
 /// Notify. Body `COUNT`: as [`PUSH`], without the answer.

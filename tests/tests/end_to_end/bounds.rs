@@ -13,8 +13,11 @@ const CLEARED: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn two_hundred_large_requests_share_a_link() {
-    // 12.5 MiB at once: by default a link refuses new sessions' requests while 4 MiB wait to be sent.
-    let cluster = with_outbound("32000000").await;
+    // 12.5 MiB at once: by default a link refuses new sessions' requests while 4 MiB wait to be sent. One worker has one
+    // link to a server.
+    let builder = Cluster::builder().frontend("connector").backends("game", 1);
+    let builder = builder.variable("CEREUS__LINK__OUTBOUND", "32000000").variable("CEREUS__SERVER__WORKERS", "1");
+    let cluster = builder.start().await.unwrap();
     let body: Vec<u8> = (0..64 * 1024_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut clients = Vec::new();
     for number in 0..20 {
@@ -89,10 +92,16 @@ async fn clients_that_vanish_under_load_leave_nothing_behind() {
     let before = left_behind(&cluster).await.unwrap();
     assert!(before.iter().all(|(_, number)| number.is_number()), "{before:?}");
     for _ in 0..3 {
-        let load = Load::start(&cluster, 30, &trial::route("game", trial::SLEEP), "20 x").await;
+        // Some are pinned to the backend, and some keep their own server busy.
+        let pinned = Load::start(&cluster, 10, &trial::route("game", trial::PIN), "20 x").await;
+        let load = Load::start(&cluster, 20, &trial::route("game", trial::SLEEP), "20 x").await;
+        let local = Load::start(&cluster, 10, &trial::route("connector", trial::SLEEP_CONCURRENT), "20 x").await;
         load.answers(200).await;
+        local.answers(50).await;
+        pinned.answers(50).await;
+        assert_ne!(cluster.status("game-1").await.unwrap()["pins"], 0);
         // Dropped with requests in flight.
-        drop(load);
+        drop((pinned, load, local));
     }
     let cleared = || async {
         let now = left_behind(&cluster).await?;

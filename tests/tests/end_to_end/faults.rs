@@ -108,6 +108,10 @@ async fn a_handler_that_computes_loses_nothing() {
         assert_eq!(echo.text().unwrap(), "meanwhile");
         assert_eq!(client.reply(id).await.unwrap().text().unwrap(), "done");
     }
+    for name in ["connector-1", "game-1"] {
+        let slow = cluster.status(name).await.unwrap()["counters"]["slow_polls"].as_u64();
+        assert!(slow >= Some(1), "{name} counted {slow:?} handlers that held up a worker");
+    }
 }
 
 #[tokio::test]

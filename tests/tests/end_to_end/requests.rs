@@ -105,14 +105,33 @@ async fn a_group_message_reaches_its_members_on_both_transports() {
 
 #[tokio::test]
 async fn a_notify_has_no_answer_and_may_push() {
-    let cluster = json_cluster(1).await;
-    for transport in TRANSPORTS {
-        let client = cluster.client(transport).await.unwrap();
-        for server_type in TYPES {
-            client.notify(&trial::route(server_type, trial::PUSH_NOTIFY), "2").await.unwrap();
-            for number in ["0", "1"] {
-                assert_eq!(client.next_push().await.unwrap(), (trial::PUSHED.to_owned(), number.into()));
+    for serializer in [Serializer::Json, Serializer::Protobuf] {
+        let cluster = Cluster::connector_and_games(serializer, 1).await.unwrap();
+        for transport in TRANSPORTS {
+            let client = cluster.client(transport).await.unwrap();
+            for server_type in TYPES {
+                client.notify(&trial::route(server_type, trial::PUSH_NOTIFY), "2").await.unwrap();
+                for number in ["0", "1"] {
+                    assert_eq!(client.next_push().await.unwrap(), (trial::PUSHED.to_owned(), number.into()));
+                }
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_value_and_a_failure_cross_in_protobuf_too() {
+    let cluster = Cluster::connector_and_games(Serializer::Protobuf, 1).await.unwrap();
+    for transport in TRANSPORTS {
+        for server_type in TYPES {
+            let client = cluster.client(transport).await.unwrap();
+            let (set, get) = (trial::route(server_type, trial::SET), trial::route(server_type, trial::GET));
+            let ids = client.batch().request(&set, "colour=red").request(&get, "colour").send().await.unwrap();
+            assert_eq!(client.reply(ids[1]).await.unwrap().text().unwrap(), "red");
+            let failure = client.request(&set, "no assignment").await.unwrap().failure().unwrap();
+            assert_eq!((&*failure.code, &*failure.message), ("PIT-400", "the body is KEY=TEXT"));
+            let panicked = client.request(&trial::route(server_type, trial::PANIC), "").await.unwrap();
+            assert_eq!(panicked.code().as_deref(), Some("PIT-500"));
         }
     }
 }

@@ -30,5 +30,6 @@ fn a_task_is_small() {
         ("record", size_of::<crate::session::Record>()),
     ];
     assert!(size <= TASK, "the task takes {size} bytes, of which {parts:?}");
-    assert!(size_of::<Connection>() <= 160, "a connection takes {} bytes", size_of::<Connection>());
+    // With its two counts it fits into the allocator's class of 192 bytes.
+    assert!(size_of::<Connection>() <= 176, "a connection takes {} bytes", size_of::<Connection>());
 }

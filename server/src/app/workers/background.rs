@@ -10,6 +10,7 @@ use super::{
     Spawner, WorkersError,
     thread::{Stop, Worker},
 };
+use crate::request;
 
 /// One thread beside the workers, for admin, telemetry and the topology. A busy worker does not delay it, nor the other
 /// way round. Dropping it stops it without waiting.
@@ -32,6 +33,11 @@ impl Background {
     /// Where its tasks are started.
     pub(crate) fn spawner(&self) -> &Spawner {
         &self.spawner
+    }
+
+    /// Where a game's own background tasks are started.
+    pub(crate) fn for_user_code(&self) -> request::Background {
+        request::Background::new(self.spawner.handle().clone(), self.spawner.tracker().clone())
     }
 
     /// Run a future on the calling thread, with this runtime's clock and sockets: where the main function waits.

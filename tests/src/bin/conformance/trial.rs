@@ -11,6 +11,7 @@ pub(crate) fn service() -> Service {
     Service::new()
         .request(method(trial::SLEEP), sleep)
         .request(method(trial::SLEEP_CONCURRENT), concurrent(sleep))
+        .request(method(trial::PIN), pin)
         .request(method(trial::PUSH), push)
         .notify(method(trial::PUSH_NOTIFY), push_notify)
         .request(method(trial::SET), set)
@@ -32,6 +33,11 @@ async fn sleep(body: Bytes) -> Result<Bytes, Error> {
     let milliseconds = number(text.split(' ').next().unwrap_or_default())?;
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     Ok(body)
+}
+
+async fn pin(session: Session, body: Bytes) -> Result<Bytes, Error> {
+    session.pin().await?;
+    sleep(body).await
 }
 
 async fn push(session: Session, body: Bytes) -> Result<&'static str, Error> {
