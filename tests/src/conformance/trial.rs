@@ -20,8 +20,10 @@ pub const SET: &str = "trial.set";
 pub const GET: &str = "trial.get";
 /// Request: the name (`--type`) and the server id of the server that runs it, as `TYPE ID`.
 pub const SERVER: &str = "trial.server";
-/// Request. Body `BYTES`: an answer of that size.
+/// Request. Body `BYTES`: an answer of that size, one letter again and again.
 pub const LARGE: &str = "trial.large";
+/// As [`LARGE`], of bytes that compression makes no shorter.
+pub const NOISE: &str = "trial.noise";
 /// Request: panics.
 pub const PANIC: &str = "trial.panic";
 /// Request. Body `MILLISECONDS`: computes so long without letting others run, then answers `done`.

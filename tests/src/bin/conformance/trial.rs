@@ -18,6 +18,7 @@ pub(crate) fn service() -> Service {
         .request(method(trial::GET), get)
         .request(method(trial::SERVER), server)
         .request(method(trial::LARGE), large)
+        .request(method(trial::NOISE), noise)
         .request(method(trial::PANIC), panic)
         .request(method(trial::COMPUTE), compute)
         .request(method(trial::NEVER), never)
@@ -70,8 +71,11 @@ async fn server(app: App) -> String {
 }
 
 async fn large(body: Bytes) -> Result<Bytes, Error> {
-    let size = usize::try_from(number(text(&body)?)?).unwrap_or(usize::MAX);
-    // Nothing that compression makes shorter: the steps of a generator whose period is longer than any answer.
+    Ok(vec![b'x'; size(&body)?].into())
+}
+
+async fn noise(body: Bytes) -> Result<Bytes, Error> {
+    // The steps of a generator whose period is longer than any answer.
     let mut state = 1_u32;
     let mut next = || {
         state ^= state << 13;
@@ -79,7 +83,11 @@ async fn large(body: Bytes) -> Result<Bytes, Error> {
         state ^= state << 5;
         state.to_be_bytes()[0]
     };
-    Ok(std::iter::repeat_with(&mut next).take(size).collect::<Vec<_>>().into())
+    Ok(std::iter::repeat_with(&mut next).take(size(&body)?).collect::<Vec<_>>().into())
+}
+
+fn size(body: &Bytes) -> Result<usize, Error> {
+    Ok(usize::try_from(number(text(body)?)?).unwrap_or(usize::MAX))
 }
 
 #[allow(clippy::panic, reason = "it is what the test is about")]
