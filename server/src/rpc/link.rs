@@ -424,6 +424,20 @@ impl Link {
         wake(waker);
     }
 
+    /// The peer introduced itself as one that is going away: what waited for it goes elsewhere.
+    pub(super) fn give_back(&self) {
+        let calls = {
+            let mut outbound = self.outbound.lock();
+            let calls = outbound.give_back();
+            self.pending.store(outbound.pending.len(), Relaxed);
+            calls
+        };
+        for call in calls {
+            call.lose();
+        }
+        self.room.notify_waiters();
+    }
+
     /// The peer said that it is going away.
     pub(super) fn drain(&self) {
         self.draining.store(true, Relaxed);

@@ -83,6 +83,11 @@ async fn attempt(link: &Arc<Link>, connector: BoxedConnector, families: &Familie
         Ok(peer) => peer,
         Err(error) => return error,
     };
+    if hello.draining {
+        // It may close before it has answered a request that is sent now.
+        link.drain();
+        link.give_back();
+    }
     link.open(peer, hello::version(&hello));
     *up = true;
     families.up(link);

@@ -216,6 +216,13 @@ impl Outbound {
         self.waker.take()
     }
 
+    /// Takes back the requests that were not sent, to be sent to somebody else.
+    pub(super) fn give_back(&mut self) -> Vec<Call> {
+        self.queue.retain(|queued| !matches!(queued.item, Item::Call(_)));
+        self.bytes = self.queue.iter().map(Queued::cost).sum();
+        self.pending.unsent()
+    }
+
     /// Nothing more is taken; the stream ends after what is queued.
     pub(super) fn finish(&mut self) -> Option<Waker> {
         self.finishing = true;

@@ -115,6 +115,15 @@ impl Pending {
         sent.then(|| self.calls.remove((id & PLACE_MASK) as usize))
     }
 
+    /// Takes out the requests that no stream has taken, in the order in which they were issued.
+    pub(super) fn unsent(&mut self) -> Vec<Call> {
+        let places = self.calls.iter().filter(|(_, call)| call.request.is_some() && !call.sent).map(|(place, _)| place);
+        let places: Vec<usize> = places.collect();
+        let mut calls: Vec<Call> = places.into_iter().map(|place| self.calls.remove(place)).collect();
+        calls.sort_unstable_by_key(|call| call.issue);
+        calls
+    }
+
     /// Takes out all calls, in the order in which they were issued.
     pub(super) fn drain(&mut self) -> Vec<Call> {
         let mut calls: Vec<Call> = std::mem::take(&mut self.calls).into_iter().map(|(_, call)| call).collect();

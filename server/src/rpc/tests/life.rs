@@ -109,6 +109,24 @@ async fn a_draining_server_is_told_that_it_drained_behind_what_was_queued() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_a_server_that_drains_is_handed_back() {
+    let network = Network::default();
+    let (_front, back, _link) = pair(&network).await;
+    back.links.drain(Duration::from_secs(9));
+    let late = Node::start(&network, "late", 3);
+    let link = late.links.open(&back.server);
+    for token in 0..3 {
+        late.call(&link, "echo", "", token);
+    }
+    late.stub.until_ended(3).await;
+    let handed_back = [0, 1, 2].map(|token| (token, "not executed echo".to_owned()));
+    assert_eq!(late.stub.ends(), handed_back);
+    assert_eq!((link.pending(), link.queued()), (0, 0));
+    back.stub.until_seen(Seen::Drained).await;
+    assert!(link.is_draining());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_left_the_topology_loses_its_link_when_nothing_is_in_flight() {
     let network = Network::default();
     let (front, back, link) = pair(&network).await;
