@@ -46,6 +46,8 @@ pub(super) fn deliver(link: &Arc<Link>, families: &Families, batch: Vec<proto::F
             (Kind::Members(members), _) => families.channels.members(link, members),
             (Kind::Draining(_), _) => peer_drains(link, families),
             (Kind::Drained(_), _) => {
+                // The work before it begins first: who waits for the end of a drain, on another thread, counts it then.
+                families.requests.batch_done(link);
                 link.set_drained();
                 families.links.drained(link);
             }
