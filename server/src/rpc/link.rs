@@ -78,12 +78,12 @@ pub(crate) struct Link {
     pub(super) drained: AtomicBool,
     /// Requests of the peer that are not answered.
     pub(super) admitted: AtomicUsize,
-    held: AtomicUsize,
+    pub(super) held: AtomicUsize,
     room: Notify,
     /// This link is to end.
     stop: CancellationToken,
     /// It is to end when it has nothing in flight: the peer left the topology.
-    leaving: AtomicBool,
+    pub(super) leaving: AtomicBool,
 }
 
 impl fmt::Debug for Link {
@@ -188,18 +188,6 @@ impl Link {
     /// The worker that the link lives on.
     pub(crate) fn worker(&self) -> usize {
         self.common.worker
-    }
-
-    /// Keeps the link although its peer left the topology and nothing is in flight, until as many `release`.
-    pub(crate) fn hold(&self) {
-        self.held.fetch_add(1, Relaxed);
-    }
-
-    /// Ends a `hold`.
-    pub(crate) fn release(&self) {
-        // A release without a hold changes nothing.
-        let _ = self.held.fetch_update(Relaxed, Relaxed, |held| held.checked_sub(1));
-        self.leave_when_idle();
     }
 
     /// Sends a request; `caller` is told how it ended, with `token`. Returns the id for `cancel`.
@@ -481,30 +469,9 @@ impl Link {
         wake(waker);
         self.room.notify_waiters();
     }
-
-    /// The peer left the topology, or came back to it.
-    pub(super) fn set_leaving(&self, leaving: bool) {
-        self.leaving.store(leaving, Relaxed);
-        self.leave_when_idle();
-    }
-
-    fn leave_when_idle(&self) {
-        if !self.leaving.load(Relaxed) || self.held.load(Relaxed) > 0 {
-            return;
-        }
-        let waker = {
-            let mut outbound = self.outbound.lock();
-            if outbound.pending.len() > 0 {
-                return;
-            }
-            outbound.finish()
-        };
-        self.stop.cancel();
-        wake(waker);
-    }
 }
 
-fn wake(waker: Option<Waker>) {
+pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }

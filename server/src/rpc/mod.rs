@@ -19,6 +19,7 @@ mod error;
 mod family;
 mod greeted;
 mod hello;
+mod leaving;
 mod link;
 mod links;
 mod metrics;

@@ -286,11 +286,17 @@ proptest! {
 struct Nowhere;
 
 mod nowhere {
+    use std::future::ready;
+
     use bytes::Bytes;
 
     use super::Nowhere;
     use crate::session::{BoxFuture, Changes, Entity, Frontend, KickReason, PushError, SaveError, SessionId};
     use crate::wire::{Error, Text};
+
+    fn closed() -> Error {
+        PushError::Closed.into()
+    }
 
     impl Entity for Nowhere {
         fn try_push(&self, _: SessionId, _: &str, _: &Bytes) -> Result<(), PushError> {
@@ -298,27 +304,27 @@ mod nowhere {
         }
 
         fn writable(&self) -> BoxFuture<'static, ()> {
-            unimplemented!()
+            Box::pin(ready(()))
         }
 
         fn kick(&self, _: SessionId, _: KickReason) {}
 
         fn bind(&self, _: SessionId, _: Text) -> BoxFuture<'static, Result<u64, Error>> {
-            unimplemented!()
+            Box::pin(ready(Err(closed())))
         }
 
         fn save(&self, _: SessionId, _: Changes) -> BoxFuture<'static, Result<u64, SaveError>> {
-            unimplemented!()
+            Box::pin(ready(Err(SaveError::Gone)))
         }
 
         fn pin(&self, _: SessionId) -> BoxFuture<'static, Result<(), Error>> {
-            unimplemented!()
+            Box::pin(ready(Err(closed())))
         }
 
         fn unpin(&self, _: SessionId) {}
 
         fn address(&self) -> Frontend {
-            unimplemented!()
+            Frontend { id: "nowhere".into(), server_type: "room".into() }
         }
     }
 }

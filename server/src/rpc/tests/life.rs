@@ -108,6 +108,24 @@ async fn a_draining_server_is_told_that_it_drained_behind_what_was_queued() {
     assert!(front.links.list()[0].draining);
 }
 
+/// Whoever waits for the end of a drain is told that the peer sends no more, and looks then whether work is left.
+#[tokio::test(start_paused = true)]
+async fn the_work_of_a_batch_begins_before_its_link_counts_as_drained() {
+    let network = Network::default();
+    let (front, back, link) = pair(&network).await;
+    front.call(&link, "hold", "", 1);
+    link.send(proto::Drained {}.into());
+    back.stub
+        .until(|seen| {
+            let Some(drained) = seen.iter().position(|seen| *seen == Seen::Drained) else { return false };
+            let begun = seen[..drained].iter().rposition(|seen| *seen == Seen::Batch);
+            let request = seen.iter().position(|seen| matches!(seen, Seen::Request(_)));
+            assert!(request.is_some() && begun > request, "{seen:?}");
+            true
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_server_that_drains_is_handed_back() {
     let network = Network::default();
