@@ -189,6 +189,9 @@ impl Router {
     /// # Errors
     /// PIT-500 when the topology does not list it.
     pub(crate) fn link_to(&self, server: &str) -> Result<Arc<Link>, Error> {
+        // Read under the lock, or a server that is gone from the snapshot that is adopted meanwhile would get a link that
+        // nobody closes: handlers call from other threads too.
+        let _groups = self.groups.write();
         let snapshot = self.topology.current();
         let known = snapshot
             .server(server)

@@ -173,6 +173,7 @@ fn overtaken(rig: &Rig, nodes: &[usize], first: impl FnOnce(&Router) + Send + 's
     let waiting = std::thread::spawn(move || first(&router));
     // Who waits to change the types keeps out who comes to read them.
     while rig.router.is_free() {
+        assert!(!waiting.is_finished(), "it did not come to the lock");
         std::thread::yield_now();
     }
     rig.publisher.publish(snapshot(&nodes.iter().map(|at| &rig.nodes[*at]).collect::<Vec<_>>()));
@@ -194,4 +195,11 @@ async fn following_the_topology_never_goes_back_to_an_older_view() {
     rig.publisher.publish(snapshot(&[&rig.nodes[0], &rig.nodes[1]]));
     overtaken(&rig, &[0, 1, 2], Router::adopt);
     assert_eq!(rig.open().len(), 3, "the topology has been followed by nobody else yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_by_id_never_opens_a_link_to_a_server_that_has_just_left() {
+    let rig = Rig::start(1, 1, None);
+    overtaken(&rig, &[], |router| drop(router.link_to("room-0")));
+    assert_eq!((rig.open(), rig.network.attempts()), (vec![], 0), "nobody would close it");
 }
