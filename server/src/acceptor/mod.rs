@@ -8,6 +8,7 @@
 
 mod accept;
 mod admission;
+mod back_off;
 mod config;
 mod deal;
 mod tcp;
@@ -28,6 +29,7 @@ pub use crate::agent::{Farewell, Peer, Received, StreamTransport, Transport};
 pub(crate) use self::{
     accept::run,
     admission::Admission,
+    back_off::BackOff,
     deal::{Dealer, table},
 };
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::acceptor::{self, Acceptor, Admission, Dealer, Protocol, TcpAcceptor, WebSocketAcceptor};
+use crate::acceptor::{self, Acceptor, Admission, BackOff, Dealer, Protocol, TcpAcceptor, WebSocketAcceptor};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -106,23 +106,16 @@ impl LinkListener {
     }
 
     async fn accept(self) {
+        let mut back_off = BackOff::new("link");
         for worker in self.workers.iter().cycle() {
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of files, most likely; peers try again by themselves.
-                    tracing::warn!(%error, "a server's connection could not be accepted");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-                    continue;
+            let stream = loop {
+                let attempt = self.listener.accept().await.and_then(|(stream, _)| stream.into_std());
+                if let Some(stream) = back_off.outlast(attempt).await {
+                    break stream;
                 }
             };
-            match stream.into_std() {
-                Ok(stream) => {
-                    if worker.send(stream).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "a server's connection was lost at once"),
+            if worker.send(stream).await.is_err() {
+                return;
             }
         }
     }
