@@ -25,6 +25,18 @@ struct Hand {
     load: Arc<AtomicUsize>,
 }
 
+/// Tells, when it is asked, how much is in some queues.
+pub(crate) type Gauge = Box<dyn Fn() -> usize + Send + Sync>;
+
+/// Counts what is in these queues, and keeps none of them open.
+pub(crate) fn gauge<'a, T: Send + 'static>(queues: impl Iterator<Item = &'a mpsc::Sender<T>>) -> Gauge {
+    let queues: Vec<_> = queues.map(mpsc::Sender::downgrade).collect();
+    Box::new(move || {
+        let open = queues.iter().filter_map(mpsc::WeakSender::upgrade);
+        open.map(|queue| queue.max_capacity() - queue.capacity()).sum()
+    })
+}
+
 /// A worker's end.
 pub(crate) struct Seat {
     sockets: mpsc::Receiver<Box<dyn Dealt>>,
@@ -46,6 +58,11 @@ pub(crate) fn table(workers: usize) -> (Dealer, Vec<Seat>) {
 pub(super) struct NoWorker;
 
 impl Dealer {
+    /// Counts the sockets on their way to workers.
+    pub(crate) fn gauge(&self) -> Gauge {
+        gauge(self.hands.iter().map(|hand| &hand.sockets))
+    }
+
     /// Waits while the chosen worker has too many sockets waiting.
     pub(super) async fn deal<S: Socket>(&self, socket: S, peer: Peer, permit: Permit) -> Result<(), NoWorker> {
         let hand = self.hands.iter().min_by_key(|hand| hand.load.load(Relaxed)).ok_or(NoWorker)?;

@@ -30,7 +30,7 @@ pub(crate) use self::{
     accept::run,
     admission::Admission,
     back_off::BackOff,
-    deal::{Dealer, table},
+    deal::{Dealer, Gauge, gauge, table},
 };
 
 /// A source of client connections. TCP and WebSocket are built in; games may add their own.

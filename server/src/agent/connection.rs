@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 
 use super::{
     config::OutboundConfig,
-    queue::{Batch, Overflow, Queue},
+    queue::{Amount, Batch, Overflow, Queue},
     worker::Worker,
 };
 use crate::{
@@ -140,6 +140,11 @@ impl Connection {
     /// End the connection after what is queued, without a kick.
     pub(super) fn close(&self, reason: CloseReason) {
         self.state.lock().end(Ending::Gently(reason));
+    }
+
+    /// What is queued for the client or on its way to the socket.
+    pub(super) fn waiting(&self) -> Amount {
+        self.state.lock().queue.waiting()
     }
 
     /// Tell the client, if it asked, that the server stops in so many seconds.

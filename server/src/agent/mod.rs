@@ -44,6 +44,8 @@ use std::{
 
 use tokio::time::sleep_until;
 
+#[cfg(test)]
+pub(crate) use self::worker::Waiting;
 pub(crate) use self::{
     config::Config,
     settings::{Settings, SettingsParts},

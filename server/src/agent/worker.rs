@@ -37,6 +37,15 @@ pub(crate) struct Worker {
     turning_away: CancellationToken,
 }
 
+/// The outbound queues of all clients of a worker, together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// How many messages wait for the client for whom the most do.
+    pub(crate) most_messages: usize,
+}
+
 impl Worker {
     pub(crate) fn new(
         settings: Arc<Settings>,
@@ -98,6 +107,16 @@ impl Worker {
         for connection in self.live() {
             connection.close(CloseReason::Draining);
         }
+    }
+
+    /// What waits to be written to the clients, now. Looks at each connection, so it is not for the path of messages.
+    pub(crate) fn outbound(&self) -> Waiting {
+        let amounts = self.live().map(|connection| connection.waiting());
+        amounts.fold(Waiting::default(), |sum, one| Waiting {
+            messages: sum.messages + one.messages,
+            bytes: sum.bytes + one.bytes,
+            most_messages: sum.most_messages.max(one.messages),
+        })
     }
 
     pub(super) fn settings(&self) -> &Arc<Settings> {

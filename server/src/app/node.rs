@@ -51,6 +51,7 @@ pub(super) struct Node {
     pub(super) router: Arc<Router>,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) agents: Arc<agent::Worker>,
+    pub(super) incoming: Arc<Incoming>,
     /// What is served beside the links.
     pub(super) calls: Routes,
 }
@@ -87,7 +88,7 @@ impl Node {
             request_timeout: settings.server.request_timeout,
         }));
         links.attach(Families {
-            requests: incoming,
+            requests: incoming.clone(),
             sessions: Arc::new(Sessions::new(shared.pool.clone(), router.clone())),
             links: Arc::new(Events::new(shared.pool.clone(), shared.pins.clone(), shared.progress.clone())),
             channels: shared.frames.clone(),
@@ -106,6 +107,6 @@ impl Node {
         let ids = SessionIds::new(u8::try_from(index).unwrap_or(u8::MAX));
         let agents =
             agent::Worker::new(shared.connections.clone(), Arc::new(dispatcher.clone()), shared.pool.clone(), ids);
-        Self { links, router, dispatcher, agents, calls }
+        Self { links, router, dispatcher, agents, incoming, calls }
     }
 }

@@ -1,9 +1,8 @@
 //! A server, put together: everything of one process but its threads.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -19,7 +18,7 @@ use super::node::{Node, Shared};
 use super::signals::StopRequests;
 use super::sockets::{self, LINKS_ON_THE_WAY, LinkListener, Listening};
 use super::workers::{Background, Ticks, Workers};
-use crate::acceptor::{self, Admission};
+use crate::acceptor::{self, Admission, Gauge};
 use crate::agent;
 use crate::forward::{Pins, RemoteLanes};
 use crate::group::{self, Channels, ChannelsParts};
@@ -47,6 +46,8 @@ pub(super) struct Server {
     pub(super) connections: Vec<Spawner>,
     /// The accept loops, each of which has its listener; closed when they are told to end.
     pub(super) accepting: TaskTracker,
+    /// Counts the sockets that are handed to workers, by what they are for; complete once all are open.
+    pub(super) sockets_handed: OnceLock<[(&'static str, Gauge); 2]>,
     phase: AtomicU8,
     /// It was told to drain by hand, not because it is being deleted: nobody else takes it out of service.
     pub(super) withdrawn: AtomicBool,
@@ -75,10 +76,7 @@ impl Server {
         let Application {
             registry, states, dictionary, validators, functions, acceptors, serializer, observers, ..
         } = application;
-        let serializer = serializer.unwrap_or(match settings.server.serializer {
-            SerializerName::Json => Serializer::Json,
-            SerializerName::Protobuf => Serializer::Protobuf,
-        });
+        let serializer = serializer.unwrap_or_else(|| built_in(settings.server.serializer));
         let id = settings.server.id.clone().unwrap_or_else(|| format!("{:016x}", rand::rng().random::<u64>()));
         let identity = Arc::new(Identity {
             server_id: id.into(),
@@ -169,6 +167,7 @@ impl Server {
             started: Instant::now(),
             stop,
             stops: Stops::default(),
+            sockets_handed: OnceLock::new(),
             phase: AtomicU8::new(Phase::Starting as u8),
             withdrawn: AtomicBool::new(false),
         };
@@ -215,14 +214,19 @@ impl Server {
             running.admin = Some(admin.address());
             background.spawn(admin.serve(self.clone(), ticks.clone(), self.stops.admin.clone()));
         }
+        let mut links: Gauge = Box::new(|| 0);
         if let Some(listener) = sockets.links.take() {
-            running.link = Some(self.open_links(listener, background)?);
+            let listener = self.open_links(listener)?;
+            running.link = Some(listener.address()?);
+            links = listener.gauge();
+            background.spawn(listener.run(self.stops.links.clone()));
         }
         let withdrawing = self.shared.channels.clone().withdraw();
         background.spawn(self.stops.links.clone().run_until_cancelled_owned(withdrawing));
         let acceptors = std::mem::take(&mut sockets.acceptors);
         let admission = Admission::new(&self.settings.acceptor, acceptors.len());
         let (dealer, seats) = acceptor::table(self.nodes.len());
+        self.sockets_handed.get_or_init(|| [("hand_over_connections", dealer.gauge()), ("hand_over_links", links)]);
         for ((seat, node), (spawner, connections)) in
             seats.into_iter().zip(&self.nodes).zip(self.spawners.iter().zip(&self.connections))
         {
@@ -237,7 +241,7 @@ impl Server {
         Ok(running)
     }
 
-    fn open_links(&self, listener: std::net::TcpListener, background: &Spawner) -> anyhow::Result<SocketAddr> {
+    fn open_links(&self, listener: std::net::TcpListener) -> std::io::Result<LinkListener> {
         let stop = &self.stops.links;
         let mut workers = Vec::new();
         for (node, spawner) in self.nodes.iter().zip(&self.spawners) {
@@ -247,10 +251,7 @@ impl Server {
             let (router, stop) = (node.router.clone(), stop.clone());
             spawner.spawn(async move { stop.run_until_cancelled(router.follow()).await });
         }
-        let listener = LinkListener::new(listener, workers)?;
-        let address = listener.address()?;
-        background.spawn(listener.run(stop.clone()));
-        Ok(address)
+        LinkListener::new(listener, workers)
     }
 }
 
@@ -265,4 +266,11 @@ pub(super) struct Stops {
 /// How many workers the settings ask for.
 pub(super) fn worker_count(settings: &Settings) -> NonZeroUsize {
     settings.server.workers.unwrap_or_else(Workers::default_count)
+}
+
+fn built_in(name: SerializerName) -> Serializer {
+    match name {
+        SerializerName::Json => Serializer::Json,
+        SerializerName::Protobuf => Serializer::Protobuf,
+    }
 }

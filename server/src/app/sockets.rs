@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::acceptor::{self, Acceptor, Admission, BackOff, Dealer, Protocol, TcpAcceptor, WebSocketAcceptor};
+use crate::acceptor::{self, Acceptor, Admission, BackOff, Dealer, Gauge, Protocol, TcpAcceptor, WebSocketAcceptor};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -98,6 +98,11 @@ impl LinkListener {
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Counts the sockets on their way to workers.
+    pub(super) fn gauge(&self) -> Gauge {
+        acceptor::gauge(self.workers.iter())
     }
 
     /// Accepts until `stop`.

@@ -30,6 +30,7 @@ impl StatusSource for Server {
             tasks: all.map(|spawner| spawner.tasks() as u64).sum(),
             links: links.iter().filter_map(|link| serde_json::to_value(link).ok()).collect(),
             channels: serde_json::to_value(self.shared.channels.status()).unwrap_or_default(),
+            queues: self.queues(),
             counters: self.counters(),
         }
     }
@@ -63,6 +64,26 @@ impl Server {
         servers
     }
 
+    /// What is in the queues that a server has many of, taken together.
+    fn queues(&self) -> BTreeMap<&'static str, usize> {
+        let mut queues = BTreeMap::from([("lane_jobs", self.shared.lanes.jobs())]);
+        let mut add = |name, count| *queues.entry(name).or_default() += count;
+        let mut most = 0;
+        for node in &self.nodes {
+            let outbound = node.agents.outbound();
+            add("client_outbound_messages", outbound.messages);
+            add("client_outbound_bytes", outbound.bytes);
+            most = most.max(outbound.most_messages);
+            add("handshakes", node.agents.counts().pending());
+            add("hand_over_lanes", node.incoming.moving());
+        }
+        add("client_outbound_most_messages", most);
+        for (name, gauge) in self.sockets_handed.get().into_iter().flatten() {
+            add(name, gauge());
+        }
+        queues
+    }
+
     fn counters(&self) -> BTreeMap<String, u64> {
         let mut counters = BTreeMap::new();
         let mut add = |name: String, count: u64| *counters.entry(name).or_default() += count;
@@ -86,7 +107,6 @@ impl Server {
                 }
             }
         }
-        add("lane_jobs_waiting".to_owned(), self.shared.lanes.jobs() as u64);
         let handled = self.shared.registry.counts();
         add("handlers_run".to_owned(), handled.handled);
         add("handlers_failed".to_owned(), handled.failed);

@@ -95,13 +95,25 @@ impl Process {
         self.running.acceptors[0].1.parse().unwrap()
     }
 
-    /// The status code of `/readyz`.
-    async fn readiness(&self) -> String {
+    /// What the admin port answers.
+    async fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.running.admin.unwrap()).await.unwrap();
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        answer.split(' ').nth(1).unwrap().to_owned()
+        answer
+    }
+
+    /// The status code of `/readyz`.
+    async fn readiness(&self) -> String {
+        self.get("/readyz").await.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    /// What `/status` says of the queues.
+    async fn queues(&self) -> Value {
+        let answer = self.get("/status").await;
+        let status: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        status["queues"].clone()
     }
 }
 
@@ -301,4 +313,22 @@ async fn the_limit_of_connections_lets_each_acceptor_of_the_game_have_one() {
     drop(streams);
     server.drain();
     server.end();
+}
+
+#[tokio::test]
+async fn every_queue_has_a_gauge() {
+    let connector = Process::start(connector(Duration::ZERO), |_| ());
+    let idle = json!({
+        "client_outbound_messages": 0, "client_outbound_bytes": 0, "client_outbound_most_messages": 0, "handshakes": 0,
+        "hand_over_connections": 0, "hand_over_lanes": 0, "hand_over_links": 0, "lane_jobs": 0,
+    });
+    assert_eq!(connector.queues().await, idle);
+    let silent = TcpStream::connect(connector.tcp()).await.unwrap();
+    let start = Instant::now();
+    while connector.queues().await["handshakes"] != 1 {
+        assert!(start.elapsed() < PATIENCE, "its handshake is not counted");
+    }
+    drop(silent);
+    connector.drain();
+    connector.end();
 }

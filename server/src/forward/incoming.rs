@@ -126,6 +126,7 @@ pub(crate) struct Incoming {
     starts: Mutex<Vec<RemoteRun>>,
     /// User calls that run, for `Cancel`: by link and call.
     calls: Arc<Mutex<Calls>>,
+    /// Batches of lanes on their way to other workers.
     moving: Arc<AtomicUsize>,
 }
 
@@ -148,6 +149,11 @@ impl Incoming {
     /// Takes the requests of one worker's links.
     pub(crate) fn new(parts: IncomingParts) -> Self {
         Self { parts: Arc::new(parts), starts: Mutex::default(), calls: Arc::default(), moving: Arc::default() }
+    }
+
+    /// How many batches of lanes are on their way to other workers.
+    pub(crate) fn moving(&self) -> usize {
+        self.moving.load(Ordering::Relaxed)
     }
 
     /// How many user calls run that can be cancelled.
@@ -184,7 +190,7 @@ impl Incoming {
             Arc::new(RemoteSession { copy, agent: RemoteEnd::Pitaya(agent) })
         };
         if let Pushed::Start(run) = self.parts.lanes.push(key, Job { session, work }, open) {
-            let worker = self.parts.placement.choose(self.parts.worker);
+            let worker = self.place();
             self.start(worker, vec![(run, self.parts.placement.started(worker))]);
         }
     }
@@ -229,6 +235,12 @@ impl Incoming {
 
     fn spawner(&self) -> Option<&Spawner> {
         self.parts.spawners.get(self.parts.worker)
+    }
+
+    /// The worker that a lane starts on: this one while too many are on their way to others.
+    fn place(&self) -> usize {
+        let worker = self.parts.placement.choose(self.parts.worker);
+        if self.moving() >= self.parts.hand_overs { self.parts.worker } else { worker }
     }
 
     /// Starts lanes on `worker`; one wake for all of them.
@@ -303,13 +315,10 @@ impl Requests for Incoming {
         let mut elsewhere: Vec<Vec<(RemoteRun, Busy)>> = Vec::new();
         let mut here = Vec::with_capacity(starts.len());
         for run in starts {
-            let (home, mut worker) = (self.parts.worker, self.parts.placement.choose(self.parts.worker));
-            if self.moving.load(Ordering::Relaxed) >= self.parts.hand_overs {
-                worker = home;
-            }
+            let worker = self.place();
             // Counted from now on, so that the next lane of this batch is placed knowing of this one.
             let busy = self.parts.placement.started(worker);
-            if worker == home {
+            if worker == self.parts.worker {
                 here.push((run, busy));
             } else {
                 elsewhere.resize_with(elsewhere.len().max(worker + 1), Vec::new);

@@ -211,11 +211,20 @@ async fn each_goes_to_the_worker_with_the_fewest() {
     let (dealer, seats) = table(3);
     let stop = CancellationToken::new();
     let admission = Admission::new(&Config::default(), 1);
+    let gauge = dealer.gauge();
     tokio::spawn(run(Scripted { results }, admission, dealer, stop.clone()));
+    // Nobody takes it yet.
+    let (early, far) = duplex(1024);
+    script.send(Ok(Pipe(far))).await.expect("it accepts");
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(gauge(), 1);
+    drop(early);
     let benches: Vec<_> = seats.iter().map(|_| Bench::new()).collect();
     for (seat, bench) in seats.into_iter().zip(&benches) {
         tokio::spawn(seat.serve(Arc::clone(&bench.worker), TaskTracker::new()));
     }
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(gauge(), 0);
     let counts = || benches.iter().map(|bench| bench.worker.counts().pending()).collect::<Vec<_>>();
     let mut clients = VecDeque::new();
     for _ in 0..7 {
@@ -240,4 +249,6 @@ async fn each_goes_to_the_worker_with_the_fewest() {
     sleep(Duration::from_millis(1)).await;
     assert_eq!(counts(), before);
     stop.cancel();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(gauge(), 0, "it keeps no queue");
 }

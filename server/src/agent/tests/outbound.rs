@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{bench_with, connect_as, connect_working, connect_working_through, once};
 use crate::{
-    agent::testing::request,
+    agent::{Waiting, testing::request},
     session::{CloseReason, KickReason, PushError},
     wire::{Error, SharedPush, Text},
 };
@@ -214,4 +214,27 @@ async fn an_idle_connection_keeps_no_buffer() {
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(bench.worker.buffers().idle(), 1, "the one buffer is back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_clients_is_counted_until_the_socket_has_it() {
+    let mut bench = bench_with(|_| ());
+    let (_idle, _notes) = connect_working(&mut bench).await;
+    let (mut client, notes) = connect_working_through(&mut bench, 64).await;
+    assert_eq!(bench.worker.outbound(), Waiting::default());
+    for _ in 0..10 {
+        notes.push("hello", "world").expect("there is room");
+    }
+    let packet = 4 + 12;
+    let all = Waiting { messages: 10, bytes: 10 * packet, most_messages: 10 };
+    assert_eq!(bench.worker.outbound(), all, "its task has not run");
+    tokio::task::yield_now().await;
+    // The socket takes four packets, wholly.
+    let rest = Waiting { messages: 6, bytes: 6 * packet, most_messages: 6 };
+    assert_eq!(bench.worker.outbound(), rest);
+    for _ in 0..10 {
+        client.packet().await;
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(bench.worker.outbound(), Waiting::default());
 }

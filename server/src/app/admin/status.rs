@@ -39,6 +39,9 @@ pub(crate) struct Status {
     pub(crate) links: Vec<serde_json::Value>,
     /// Channels: how many, their members, and what is known of each other's interest.
     pub(crate) channels: serde_json::Value,
+    /// What is in queues now: messages and bytes for clients, those of the client for whom the most messages wait, jobs
+    /// in lanes, handshakes, and what is handed from worker to worker. Those of links and channels are with these.
+    pub(crate) queues: BTreeMap<&'static str, usize>,
     /// What was counted since the start.
     pub(crate) counters: BTreeMap<String, u64>,
 }

@@ -41,6 +41,7 @@ impl StatusSource for Example {
             tasks: 6,
             channels: serde_json::Value::Null,
             links: vec![serde_json::json!({ "peer": "connector-1" })],
+            queues: BTreeMap::from([("lane_jobs", 7)]),
             counters: BTreeMap::from([("requests".to_owned(), 8)]),
         }
     }
@@ -105,7 +106,8 @@ async fn status_is_json() {
     let expected = serde_json::json!({
         "server": { "id": "room-1", "type": "room", "incarnation": 7, "frontend": false, "version": "0" },
         "phase": "serving", "uptime_seconds": 1, "servers": { "room": 2 }, "sessions": 2, "pins": 3, "lanes": 4,
-        "pending_calls": 5, "tasks": 6, "channels": null, "links": [{ "peer": "connector-1" }], "counters": { "requests": 8 },
+        "pending_calls": 5, "tasks": 6, "channels": null, "links": [{ "peer": "connector-1" }],
+        "queues": { "lane_jobs": 7 }, "counters": { "requests": 8 },
     });
     assert_eq!(body, expected);
 }

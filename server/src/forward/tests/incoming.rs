@@ -240,7 +240,9 @@ async fn lanes_count_for_their_worker_from_when_they_are_handed_over() {
     }
     // The first batch stays at home, half of the second goes; while it is on its way no other may follow.
     assert_eq!((back.placement.lanes(0), back.placement.lanes(1)), (224, 32));
+    assert_eq!(back.incoming.moving(), 1);
     quiet().await;
+    assert_eq!(back.incoming.moving(), 0);
     assert_eq!((workers[0].tasks(), workers[1].tasks()), (224, 32));
     (0..4 * HANDOVER_MARGIN).for_each(|_| journal.go());
     quiet().await;
