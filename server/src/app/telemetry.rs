@@ -1,7 +1,15 @@
 //! What a server writes about itself: lines for a person on a terminal, JSON for everything else, on standard error.
 
-use std::{env, io, io::IsTerminal as _, str::FromStr};
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    env,
+    io::{self, IsTerminal as _},
+    panic::{self, PanicHookInfo},
+    str::FromStr,
+    thread,
+};
 
+use tracing::Level;
 use tracing_subscriber::{EnvFilter, fmt::time::SystemTime};
 
 /// What is logged when nothing else is said.
@@ -38,7 +46,7 @@ pub(crate) enum TelemetryError {
     Twice(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Set up logging for the process: `filter` from the command line, else `RUST_LOG`, else `info`.
+/// Set up logging for the process, panics included: `filter` from the command line, else `RUST_LOG`, else `info`.
 pub(crate) fn install(filter: Option<&str>, format: LogFormat) -> Result<(), TelemetryError> {
     let variable = env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = parse(filter, variable.as_deref())?;
@@ -57,10 +65,29 @@ pub(crate) fn install(filter: Option<&str>, format: LogFormat) -> Result<(), Tel
     };
     if json {
         let builder = builder.json().flatten_event(true);
-        tracing::subscriber::set_global_default(builder.finish()).map_err(twice)
+        tracing::subscriber::set_global_default(builder.finish()).map_err(twice)?;
     } else {
-        tracing::subscriber::set_global_default(builder.with_ansi(colours(terminal)).finish()).map_err(twice)
+        tracing::subscriber::set_global_default(builder.with_ansi(colours(terminal)).finish()).map_err(twice)?;
     }
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        // A panic is never lost: what the filter keeps out is told as it would be without a log.
+        if tracing::enabled!(Level::ERROR) { log_panic(panic) } else { default(panic) }
+    }));
+    Ok(())
+}
+
+/// Panics are lines of the log like all others. The backtrace is there when `RUST_BACKTRACE` asks for it.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    tracing::error!(
+        message = "a panic",
+        panic = panic.payload_as_str().unwrap_or("not a text"),
+        location = panic.location().map(tracing::field::display),
+        thread = thread::current().name(),
+        backtrace,
+    );
 }
 
 /// The usual conventions: `NO_COLOR` turns colours off, `CLICOLOR_FORCE` turns them on without a terminal.

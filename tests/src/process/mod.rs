@@ -195,6 +195,11 @@ impl Process {
         [self.output.text(), self.errors.text()].concat()
     }
 
+    /// What it wrote on its standard error.
+    pub fn errors(&self) -> String {
+        self.errors.text()
+    }
+
     /// Send it a signal.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         kill_process(self.pid, signal).with_context(|| format!("cannot signal {}", self.name))

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use cereus_tests::{
     client::{Client, Options, Transport},
-    cluster::Role,
+    cluster::{Cluster, Role},
     conformance::trial,
     process::eventually,
 };
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{NOTICE, TYPES, assert_serves, json_cluster, load::Load, reachable};
@@ -94,6 +95,32 @@ async fn a_panic_is_one_failed_request() {
         let failure = client.reply(ids[0]).await.unwrap().failure().unwrap();
         assert_eq!((&*failure.code, &*failure.message), ("PIT-500", "internal error"));
         assert_eq!(client.reply(ids[1]).await.unwrap().text().unwrap(), "next");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_line_of_the_log() {
+    for backtrace in ["0", "1"] {
+        let builder = Cluster::builder().frontend("connector").variable("RUST_BACKTRACE", backtrace);
+        let mut cluster = builder.variable("CEREUS__DRAIN__LINGER", "0s").start().await.unwrap();
+        let client = cluster.client(Transport::Tcp).await.unwrap();
+        client.request(&trial::route("connector", trial::PANIC), "").await.unwrap().failure().unwrap();
+        drop(client);
+        let process = cluster.process("connector-1").unwrap();
+        process.terminate(STOP).await.unwrap();
+        // Its errors are collected until the stream ends, which may be a moment later.
+        let said = || async { Ok(process.errors().contains("closing").then(|| process.errors())) };
+        let said = eventually("the last lines", NOTICE, said).await.unwrap();
+        let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let found = lines.iter().find(|line| line["message"] == "a panic").expect(&said);
+        assert_eq!(
+            (&found["level"], &found["panic"]),
+            (&json!("ERROR"), &json!("a handler panics, as it was asked to"))
+        );
+        let location = found["location"].as_str().unwrap();
+        assert!(location.contains("conformance/trial.rs:"), "{location}");
+        assert!(found["thread"].as_str().unwrap().starts_with("cereus-worker-"), "{found}");
+        assert_eq!(found["backtrace"].is_string(), backtrace == "1", "{found}");
     }
 }
 
