@@ -56,9 +56,9 @@ pub use cli::{main, main_with};
 pub use dispatch::bench_support;
 pub use group::{Member, Members, Published};
 pub use handler::{
-    AfterHook, BeforeHook, Handler, IntoReply, Json, Marked, Marks, Payload, Proto, Reply, Service, blocking,
+    AfterHook, BeforeHook, Encoded, Handler, IntoReply, Json, Marked, Marks, Payload, Proto, Reply, Service, blocking,
     concurrent, detached,
 };
 pub use request::{App, AppBuilder, Cancelled, Context, Deadline, FromContext, Kind, Metadata, State};
 pub use session::{CloseReason, Session};
-pub use wire::Error;
+pub use wire::{BoxError, CustomSerializer, Error};

@@ -134,12 +134,18 @@ impl Application {
         self
     }
 
-    /// Chooses servers of `server_type` by a function: the index of the candidate to take, or none to refuse the message.
-    pub fn routing(
-        &mut self,
-        server_type: impl Into<String>,
-        function: impl Fn(&Question<'_>, &[Candidate<'_>]) -> Option<usize> + Send + Sync + 'static,
-    ) -> &mut Self {
+    /// Chooses servers of `server_type` by a function, in place of the policy of the manifest: for each message one of the
+    /// candidates, or none to refuse it. The example `routing` shows one.
+    ///
+    /// ```
+    /// # fn build(app: &mut cereus::Application) {
+    /// app.routing("room", |_, candidates| candidates.iter().min_by_key(|candidate| candidate.pending));
+    /// # }
+    /// ```
+    pub fn routing<F>(&mut self, server_type: impl Into<String>, function: F) -> &mut Self
+    where
+        F: for<'a, 'b> Fn(&Question<'_>, &'a [Candidate<'b>]) -> Option<&'a Candidate<'b>> + Send + Sync + 'static,
+    {
         self.functions.insert(server_type.into(), Arc::new(function));
         self
     }
@@ -154,7 +160,8 @@ impl Application {
         self
     }
 
-    /// Writes and reads bodies by a serializer of the game's own, in place of the one in the settings.
+    /// Writes and reads bodies by a serializer of the game's own, in place of the one in the settings. Clients are told its
+    /// name in the handshake; handlers take and return [`Encoded`](crate::Encoded). The example `messagepack` shows one.
     pub fn serializer(&mut self, serializer: impl CustomSerializer) -> &mut Self {
         self.serializer = Some(Serializer::Custom(Arc::new(serializer)));
         self
@@ -164,6 +171,16 @@ impl Application {
     pub fn observe(&mut self, observer: impl FnMut(Phase, &Running) + Send + 'static) -> &mut Self {
         self.observers.push(Box::new(observer));
         self
+    }
+
+    /// The game's own serializer, if it has one.
+    pub(crate) fn own_serializer(&self) -> Option<&Serializer> {
+        self.serializer.as_ref()
+    }
+
+    /// Whether a client may ask for this.
+    pub(crate) fn answers(&self, service: &str, method: &str) -> bool {
+        self.registry.answers(service, method)
     }
 
     /// The sections that the game adds to the configuration.

@@ -9,8 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::acceptor::{self, Acceptor, Admission, BackOff, Dealer, Gauge, Protocol, TcpAcceptor, WebSocketAcceptor};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::wire::BoxError;
 
 /// An acceptor that listens, and what makes it accept.
 pub(super) struct Listening {

@@ -111,13 +111,13 @@ fn run(arguments: Arguments, application: Application) -> anyhow::Result<ExitCod
     let Arguments { command, logging } = arguments;
     match command {
         Command::Serve(arguments) => serve::run(&arguments, &logging, application).map(|()| ExitCode::SUCCESS),
-        Command::Dev(arguments) => dev::run(&arguments, &logging),
+        Command::Dev(arguments) => dev::run(&arguments, &logging, &application),
         Command::Get(arguments) => get::run(&arguments),
         Command::Scale(arguments) => scale::run(&arguments),
         Command::Logs(arguments) => logs::run(&arguments),
         Command::Config(arguments) => config::run(&arguments, application),
         Command::Check(arguments) => check::run(&arguments),
-        Command::Request(arguments) => request::run(&arguments),
+        Command::Request(arguments) => request::run(&arguments, application.own_serializer()),
         Command::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
     }
 }

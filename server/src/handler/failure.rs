@@ -1,11 +1,8 @@
 //! Errors of user code, as the caller and as the log see them.
 
-use std::error::Error as StdError;
+use std::error::Error as _;
 
-use crate::wire::{Error, codes};
-
-/// What every error type that user code may return becomes.
-pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
+use crate::wire::{BoxError, Error, codes};
 
 /// The error of a hook, which without a code is an internal one.
 pub(super) fn of_hook<E: Into<BoxError> + 'static>(error: E) -> Error {

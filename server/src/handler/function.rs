@@ -26,19 +26,7 @@ use super::marks::Marks;
 /// let room = Service::new().request("hello", hello);
 /// ```
 ///
-/// A function with another signature does not compile, and the message names the argument or the result that does not fit:
-///
-/// ```compile_fail
-/// use cereus::{Json, Service};
-///
-/// struct Hello; // neither an extractor nor something that JSON can be decoded to
-///
-/// async fn hello(hello: Hello) -> String {
-///     String::from("hello")
-/// }
-///
-/// let room = Service::new().request("hello", hello);
-/// ```
+/// A function with another signature does not compile, and the message names the argument or the result that does not fit.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be registered as a handler",
     label = "this is not a handler",

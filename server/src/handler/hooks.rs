@@ -3,8 +3,11 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 
-use super::failure::{self, BoxError};
-use crate::{request::Context, wire::Error};
+use super::failure;
+use crate::{
+    request::Context,
+    wire::{BoxError, Error},
+};
 
 /// An async function that runs before a handler: it may refuse the message by an error, or replace its argument.
 ///

@@ -39,7 +39,7 @@ pub use self::{
     function::Handler,
     hooks::{AfterHook, BeforeHook},
     marks::{Marked, Marks, blocking, concurrent, detached},
-    payload::{Json, Payload, Proto},
+    payload::{Encoded, Json, Payload, Proto},
     registry::{Registry, RegistryBuilder, RegistryError},
     reply::{IntoReply, Reply},
     runtime::{Config, Runtime},

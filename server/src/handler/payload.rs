@@ -25,6 +25,12 @@ pub struct Proto<T>(pub T);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Payload<T>(pub T);
 
+/// A value in the form that the server's serializer gives it, which may be one of the game's own. `T` is as in [`Json`].
+///
+/// Where the serializer is protobuf it is refused, since serde knows nothing of that: there it is [`Proto`] or [`Payload`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Encoded<T>(pub T);
+
 impl<T: DeserializeOwned + JsonSchema + Send> FromContext for Json<T> {
     fn from_context(context: &mut Context) -> Result<Self, Error> {
         Serializer::Json.decode(context.body()).map(Self).map_err(refused)
@@ -72,6 +78,26 @@ impl<T: DeserializeOwned + prost::Message + Default + JsonSchema> FromContext fo
 impl<T: Serialize + prost::Message + JsonSchema> IntoReply for Payload<T> {
     fn into_reply(self, serializer: &Serializer) -> Reply {
         Ok(Some(serializer.encode_payload(&self.0)?))
+    }
+
+    fn reply_schema() -> Option<Schema> {
+        Some(schema_to_write::<T>())
+    }
+}
+
+impl<T: DeserializeOwned + JsonSchema + Send> FromContext for Encoded<T> {
+    fn from_context(context: &mut Context) -> Result<Self, Error> {
+        context.app.serializer().decode(context.body()).map(Self).map_err(refused)
+    }
+
+    fn argument_schema() -> Option<Schema> {
+        Some(schema_to_read::<T>())
+    }
+}
+
+impl<T: Serialize + JsonSchema> IntoReply for Encoded<T> {
+    fn into_reply(self, serializer: &Serializer) -> Reply {
+        Ok(Some(serializer.encode(&self.0)?))
     }
 
     fn reply_schema() -> Option<Schema> {

@@ -122,6 +122,12 @@ impl RegistryBuilder {
         self
     }
 
+    /// Whether a request for it is answered by a handler.
+    pub(crate) fn answers(&self, service: &str, method: &str) -> bool {
+        let drafts = self.services.iter().filter(|(name, _)| name == service).flat_map(|(_, service)| &service.drafts);
+        drafts.into_iter().any(|draft| draft.kind == Kind::Request && draft.name == method)
+    }
+
     /// The hooks around every handler: they run outside those of its service.
     pub(crate) fn hooks(&mut self) -> &mut Hooks {
         &mut self.hooks

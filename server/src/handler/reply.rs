@@ -1,16 +1,15 @@
 use bytes::Bytes;
 use schemars::Schema;
 
-use super::failure::BoxError;
-use crate::wire::{Error, Serializer, Text, codes};
+use crate::wire::{BoxError, Error, Serializer, Text, codes};
 
 /// What came of a handler: the bytes of the answer, `None` when it returns nothing, or an error.
 pub type Reply = Result<Option<Bytes>, Error>;
 
 /// What a handler may return.
 ///
-/// Bytes and text go to the caller as they are; [`Json`](super::Json), [`Proto`](super::Proto) and
-/// [`Payload`](super::Payload) are encoded. `()` is for handlers that nobody expects an answer of: a client's request for
+/// Bytes and text go to the caller as they are; [`Json`](super::Json), [`Proto`](super::Proto),
+/// [`Payload`](super::Payload) and [`Encoded`](super::Encoded) are encoded. `()` is for handlers that nobody expects an answer of: a client's request for
 /// one, like an `Option` that is `None`, is answered with the error `reply must not be null`.
 ///
 /// The error of a `Result` may be of any type. If it is, or anywhere wraps, a [`cereus::Error`](Error), then the caller
@@ -18,7 +17,7 @@ pub type Reply = Result<Option<Bytes>, Error>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the result of a handler",
     label = "this does not become an answer",
-    note = "a handler returns `Json<T>`, `Proto<T>`, `Payload<T>`, `Bytes`, `Vec<u8>`, `String`, `()`, or an `Option` or \
+    note = "a handler returns `Json<T>`, `Proto<T>`, `Payload<T>`, `Encoded<T>`, `Bytes`, `Vec<u8>`, `String`, `()`, or an `Option` or \
             `Result` of one of these",
     note = "to send `{Self}` as JSON, return `Json<{Self}>`"
 )]

@@ -33,8 +33,8 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an argument of a handler",
     label = "this is not an extractor",
-    note = "arguments are of types that implement `cereus::FromContext`: `Json<T>`, `Proto<T>`, `Payload<T>`, `Bytes`, \
-            `Session`, `Option<Session>`, `State<T>`, `App`, `Context`, `Deadline`, `Cancelled`, `CloseReason`",
+    note = "arguments are of types that implement `cereus::FromContext`: `Json<T>`, `Proto<T>`, `Payload<T>`, \
+            `Encoded<T>`, `Bytes`, `Session`, `Option<Session>`, `State<T>`, `App`, `Context`, `Deadline`, `Cancelled`, `CloseReason`",
     note = "to decode a payload of type `{Self}`, take `Json<{Self}>`"
 )]
 pub trait FromContext: Sized + Send {

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
+use super::hash::session_value;
 use crate::topology::Server;
 
 /// What a message is about, as far as a choice may depend on it.
@@ -20,6 +23,13 @@ pub struct Question<'a> {
     pub data: &'a [u8],
     /// The argument, as the client or the caller encoded it.
     pub body: &'a [u8],
+}
+
+impl Question<'_> {
+    /// A value of the session. None without a session, and for a value that is not there or of another type.
+    pub fn value<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_str(session_value(self.data, key)?.get()).ok()
+    }
 }
 
 /// The link to a server, as the caller has it.

@@ -52,14 +52,15 @@ pub fn session_key(key: &HashKey, question: &Question<'_>) -> Option<u64> {
     value.or_else(|| uid.map(|uid| hash(uid.as_bytes()))).or_else(|| question.session.map(|id| hash(&id.to_le_bytes())))
 }
 
-/// Hash of one value of a JSON object; of a string its text, so that escapes make no difference. None for an absent
-/// value and for null.
+/// One value of a JSON object. None for an absent value and for null.
+pub(super) fn session_value<'a>(data: &'a [u8], name: &str) -> Option<&'a RawValue> {
+    let mut values: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(data).ok()?;
+    values.remove(name).filter(|value| value.get() != "null")
+}
+
+/// Hash of one value of a JSON object; of a string its text, so that escapes make no difference.
 fn data_key(data: &[u8], name: &str) -> Option<u64> {
-    let values: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(data).ok()?;
-    let value = values.get(name)?.get();
-    if value == "null" {
-        return None;
-    }
+    let value = session_value(data, name)?.get();
     match serde_json::from_str::<String>(value) {
         Ok(text) => Some(hash(text.as_bytes())),
         Err(_) => Some(hash(value.as_bytes())),

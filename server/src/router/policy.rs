@@ -1,5 +1,7 @@
 //! One choice among candidates, as a pure function.
 
+use std::sync::Arc;
+
 use cereus_crds::{Policy, Routing, Zone};
 use rand::Rng;
 use smallvec::SmallVec;
@@ -17,9 +19,10 @@ const BOUND_DENOMINATOR: usize = 4;
 /// from its server.
 const BOUND_FLOOR: usize = 16;
 
-/// A policy in code: the index of the candidate to take, or None to refuse the message. It is called on the path of
-/// messages, so it must not block.
-pub type RoutingFunction = dyn Fn(&Question<'_>, &[Candidate<'_>]) -> Option<usize> + Send + Sync;
+/// A policy in code: which of the candidates to take, or None to refuse the message. It is called on the path of messages,
+/// so it must not block.
+pub type RoutingFunction =
+    dyn for<'a, 'b> Fn(&Question<'_>, &'a [Candidate<'b>]) -> Option<&'a Candidate<'b>> + Send + Sync;
 
 /// Indices of candidates; this many fit without an allocation.
 type Indices = SmallVec<[usize; 32]>;
@@ -62,17 +65,14 @@ pub fn choose(
     }
 }
 
-/// Let a function in code choose. It sees the candidates of the best tier only; the returned index is one into
-/// `candidates`. None when the function refuses, answers with an index that it was not given, or there is no candidate.
+/// Let a function in code choose. It sees the candidates of the best tier only; what is returned is an index into
+/// `candidates`. None when the function refuses or there is no candidate.
 pub fn ask(function: &RoutingFunction, question: &Question<'_>, candidates: &[Candidate<'_>]) -> Option<usize> {
     let best = candidates.iter().map(|candidate| candidate.tier).min()?;
-    let among = matching(candidates, |candidate| candidate.tier == best);
-    if among.len() == candidates.len() {
-        return function(question, candidates).filter(|index| *index < candidates.len());
-    }
-    let shown: SmallVec<[Candidate<'_>; 8]> =
-        among.iter().filter_map(|index| candidates.get(*index)).copied().collect();
-    at(&among, function(question, &shown)?)
+    let shown: SmallVec<[Candidate<'_>; 16]> =
+        candidates.iter().filter(|candidate| candidate.tier == best).copied().collect();
+    let chosen = function(question, &shown)?.server;
+    candidates.iter().position(|candidate| Arc::ptr_eq(candidate.server, chosen))
 }
 
 /// Those of the best tier; of them the linked ones, if any; of them, with `zone: prefer`, those in the zone, if any.

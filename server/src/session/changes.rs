@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::representation::Representation;
-use crate::wire::{Error, Text};
+use crate::wire::{Error, Text, codes};
 
 /// The changed values of one save, applied whole or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,16 @@ pub enum SaveError {
     /// The frontend was not reached or refused the values. With code PIT-502 the outcome is unknown.
     #[error("the session was not saved")]
     Failed(#[source] Error),
+}
+
+/// What a caller is told. Nothing was saved, but for PIT-502.
+impl From<SaveError> for Error {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Failed(error) => error,
+            SaveError::Conflict(_) | SaveError::Gone => Self::new(codes::UNKNOWN, error.to_string()).caused_by(error),
+        }
+    }
 }
 
 impl From<Error> for SaveError {

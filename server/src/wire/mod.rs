@@ -42,7 +42,7 @@ pub use message::{Message, MessageError, MessageKind, decode_message};
 pub use outbound::{EncodeError, Outbound, encode_notify, encode_push, encode_request, encode_response};
 pub use packet::{HEADER, MAX_BODY, Packet, PacketError, PacketKind, decode_packet, encode_packet};
 pub use route::{Route, RouteError};
-pub use serializer::{CustomSerializer, Serializer, SerializerError};
+pub use serializer::{BoxError, CustomSerializer, Serializer, SerializerError};
 pub use share::share;
 pub use shared_push::SharedPush;
 pub use text::{NotUtf8, Text};

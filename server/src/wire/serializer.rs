@@ -10,18 +10,21 @@ use serde_json::Value;
 
 use super::error::{Error, codes};
 
-/// A serializer of the application's own.
+/// An error of any type, such as game code may give.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A serializer of the application's own, given to [`Application::serializer`](crate::Application::serializer).
 ///
 /// Values pass through [`serde_json::Value`], the common shape of what handlers take and return.
 pub trait CustomSerializer: Send + Sync + 'static {
-    /// The name that clients get in the handshake.
+    /// The name that clients get in the handshake, and by which servers know that they understand each other.
     fn name(&self) -> &str;
 
     /// Makes bytes of a value.
-    fn encode(&self, value: &Value) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+    fn encode(&self, value: &Value) -> Result<Bytes, BoxError>;
 
     /// Makes a value of bytes.
-    fn decode(&self, payload: &[u8]) -> Result<Value, Box<dyn std::error::Error + Send + Sync>>;
+    fn decode(&self, payload: &[u8]) -> Result<Value, BoxError>;
 }
 
 /// How a server's payloads and errors become bytes.
@@ -41,10 +44,10 @@ pub enum Serializer {
 pub enum SerializerError {
     /// The value has no form in this serializer.
     #[error("the reply cannot be serialized")]
-    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Encode(#[source] BoxError),
     /// The payload is not what it should be.
     #[error("the payload is not valid")]
-    Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Decode(#[source] BoxError),
     /// JSON needs at least one byte.
     #[error("the payload is empty")]
     Empty,

@@ -24,8 +24,8 @@ const QUIET: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Announcement {
     pub(super) executable: PathBuf,
-    /// It is the built-in game, whose routes are known.
-    pub(super) built_in: bool,
+    /// Its rooms answer a greeting, as those of the built-in game do.
+    pub(super) greets: bool,
     /// What the game is called, when that has to be said to reach it.
     pub(super) name: Option<String>,
     pub(super) output: Output,
@@ -89,7 +89,7 @@ impl Announcement {
             lines.push("ready; no type has a frontend to connect to".to_owned());
         }
         let tcp = frontends.first().and_then(|server| server.clients.get("tcp")?.strip_suffix(" (TCP)"));
-        if let Some(address) = tcp.filter(|_| self.built_in) {
+        if let Some(address) = tcp.filter(|_| self.greets) {
             lines.push(format!("try:   {executable} request {address} room.room.hello '{{\"name\":\"Ada\"}}'"));
         }
         if let Some(one) = status.types.iter().find(|one| !one.frontend && one.desired > 0) {

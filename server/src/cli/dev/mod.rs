@@ -52,7 +52,7 @@ use self::{
     replica::Workplace,
 };
 use super::{Logging, check::Manifests};
-use crate::app::{self, StopRequests, StopStage};
+use crate::app::{self, Application, StopRequests, StopStage};
 
 /// Commands that wait for the game to do another.
 const COMMANDS: usize = 16;
@@ -75,7 +75,7 @@ pub(crate) struct DevArguments {
 }
 
 /// Run a game until it is asked to stop.
-pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &Application) -> anyhow::Result<ExitCode> {
     // What happens is said in lines of its own; the log of this command is for what goes wrong.
     let quiet = std::env::var_os("RUST_LOG").is_none().then_some("warn");
     app::install_telemetry(logging.log.as_deref().or(quiet), app::LogFormat::Human)?;
@@ -92,7 +92,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
     let registry = Arc::new(Registry::new(&workplace.topology())?);
     let announcement = Announcement {
         executable: executable.clone(),
-        built_in: arguments.files.is_empty(),
+        greets: arguments.files.is_empty() && application.answers("room", "hello"),
         name: (!place.is_default()).then(|| place.name().to_owned()),
         output: output.clone(),
     };

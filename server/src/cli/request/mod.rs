@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::Args;
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -20,7 +21,8 @@ use super::{
     client::{Connection, Endpoint, Options, Transport, decode_error},
 };
 use crate::wire::{
-    Error, MAX_BODY, Message, MessageKind, Outbound, PacketKind, decode_message, encode_notify, encode_request,
+    Error, MAX_BODY, Message, MessageKind, Outbound, PacketKind, Serializer, decode_message, encode_notify,
+    encode_request,
 };
 
 /// The id of the one request.
@@ -63,9 +65,11 @@ pub(super) struct Outcome {
 
 /// Send the message and print what comes back: pushes and the answer on the standard output, an error answer on the
 /// standard error with a failure as exit code.
-pub(crate) fn run(arguments: &RequestArguments) -> anyhow::Result<ExitCode> {
+///
+/// A server that writes bodies by `own`, a serializer of the game's, gets and gives what is JSON here.
+pub(crate) fn run(arguments: &RequestArguments, own: Option<&Serializer>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(exchange(arguments))?;
+    let outcome = runtime.block_on(exchange(arguments, own))?;
     let mut output = std::io::stdout().lock();
     let pretty = output.is_terminal();
     for (route, body) in &outcome.pushes {
@@ -93,7 +97,7 @@ pub(crate) fn run(arguments: &RequestArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Connect, send, and wait.
-pub(super) async fn exchange(arguments: &RequestArguments) -> anyhow::Result<Outcome> {
+pub(super) async fn exchange(arguments: &RequestArguments, own: Option<&Serializer>) -> anyhow::Result<Outcome> {
     let timeout = arguments.timeout.unwrap_or(if arguments.notify { LISTENING } else { ANSWERING });
     let deadline = Instant::now() + timeout;
     let transport = if arguments.ws { Transport::WebSocket } else { Transport::Tcp };
@@ -101,11 +105,12 @@ pub(super) async fn exchange(arguments: &RequestArguments) -> anyhow::Result<Out
     let options = Options { timeout, ..Options::default() };
     let (mut connection, answer) = Connection::open(&endpoint, &options).await?;
     let style = Outbound::default();
-    let (route, body) = (&*arguments.route, arguments.body.as_bytes());
+    let own = own.filter(|own| own.name() == &*answer.serializer);
+    let (route, body) = (&*arguments.route, to_send(&arguments.body, own)?);
     if arguments.notify {
-        encode_notify(route, body, &answer.dictionary, style, connection.outgoing())?;
+        encode_notify(route, &body, &answer.dictionary, style, connection.outgoing())?;
     } else {
-        encode_request(ID, route, body, &answer.dictionary, style, connection.outgoing())?;
+        encode_request(ID, route, &body, &answer.dictionary, style, connection.outgoing())?;
     }
     connection.flush().await.context("the message could not be sent")?;
 
@@ -127,9 +132,14 @@ pub(super) async fn exchange(arguments: &RequestArguments) -> anyhow::Result<Out
         };
         let Message { kind, id, route, body, error } = decode_message(body, &answer.dictionary, MAX_BODY)?;
         match kind {
-            MessageKind::Push => outcome.pushes.push((route.to_string(), body)),
+            MessageKind::Push => outcome.pushes.push((route.to_string(), to_show(body, own))),
             MessageKind::Response if id == ID => {
-                let result = if error { Err(decode_error(&body, &answer.serializer)) } else { Ok(body) };
+                let result = if error {
+                    let own = own.and_then(|own| own.decode_error(&body).ok());
+                    Err(own.unwrap_or_else(|| decode_error(&body, &answer.serializer)))
+                } else {
+                    Ok(to_show(body, own))
+                };
                 outcome.answer = Some(result);
                 return Ok(outcome);
             }
@@ -138,15 +148,33 @@ pub(super) async fn exchange(arguments: &RequestArguments) -> anyhow::Result<Out
     }
 }
 
+/// The body as the server reads it: as it was typed, unless that is JSON for the game's own serializer.
+fn to_send(typed: &str, own: Option<&Serializer>) -> anyhow::Result<Bytes> {
+    match own.filter(|_| !typed.is_empty()) {
+        Some(own) => {
+            let value: Value = serde_json::from_str(typed)
+                .with_context(|| format!("the body must be JSON: the server reads {}, made of that", own.name()))?;
+            Ok(own.encode(&value)?)
+        }
+        None => Ok(Bytes::copy_from_slice(typed.as_bytes())),
+    }
+}
+
+/// The body as a person reads it. What the serializer cannot read is shown as it came.
+fn to_show(body: Bytes, own: Option<&Serializer>) -> Bytes {
+    let value = own.and_then(|own| own.decode::<Value>(&body).ok());
+    value.map_or(body, |value| Bytes::from(value.to_string()))
+}
+
 /// The server that answered, if the answer tells: a text `server` in a JSON object.
 pub(super) fn server(body: &[u8]) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let value: Value = serde_json::from_slice(body).ok()?;
     Some(value.get("server")?.as_str()?.to_owned())
 }
 
 /// `body` and a line's end: JSON with line breaks when people read it, all else as it came.
 pub(super) fn write_body(output: &mut impl std::io::Write, body: &[u8], pretty: bool) -> anyhow::Result<()> {
-    match serde_json::from_slice::<serde_json::Value>(body) {
+    match serde_json::from_slice::<Value>(body) {
         Ok(value) if pretty => serde_json::to_writer_pretty(&mut *output, &value)?,
         _ => output.write_all(body)?,
     }

@@ -11,7 +11,7 @@ fn parse(words: &[&str]) -> RequestArguments {
 async fn send(transport: Transport, words: &[&str]) -> anyhow::Result<Outcome> {
     let server = TestServer::start(transport).await;
     let name = server.name();
-    exchange(&parse(&[&[&*name], words].concat())).await
+    exchange(&parse(&[&[&*name], words].concat()), None).await
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    handler::{Json, Payload, Proto},
+    handler::{Encoded, Json, Payload, Proto},
     request::{Cancelled, Deadline, State},
     session::Session,
+    wire::{BoxError, CustomSerializer},
 };
 
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize, schemars::JsonSchema)]
@@ -109,6 +110,38 @@ async fn a_payload_is_in_the_form_of_the_servers_serializer() {
     assert_eq!(request(b"\x0a\x04good").await.as_deref(), Ok(&b"\x08\xc8\x01\x12\x04good"[..]));
     assert_eq!(request(b"").await.as_deref(), Ok(&b"\x08\xc8\x01"[..]));
     assert_eq!(request(b"\x0a\x09good").await.unwrap_err().code(), "PIT-400");
+}
+
+/// Every byte plus one.
+struct Shifted;
+
+impl CustomSerializer for Shifted {
+    fn name(&self) -> &'static str {
+        "shifted"
+    }
+
+    fn encode(&self, value: &serde_json::Value) -> Result<Bytes, BoxError> {
+        Ok(value.to_string().bytes().map(|byte| byte.wrapping_add(1)).collect())
+    }
+
+    fn decode(&self, payload: &[u8]) -> Result<serde_json::Value, BoxError> {
+        Ok(serde_json::from_slice(&payload.iter().map(|byte| byte.wrapping_sub(1)).collect::<Vec<_>>())?)
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_value_is_in_the_form_of_the_servers_serializer_also_of_its_own() {
+    let doubled = async |Encoded(number): Encoded<u8>| Encoded(2 * number);
+    let registry = registry(Service::new().request("doubled", doubled));
+    let request = async |serializer: Serializer, body: &'static [u8]| {
+        let mut context = context(Kind::Request, "doubled", body);
+        context.app = App::builder("room-1", "room").serializer(serializer).build();
+        call(&registry, context).await
+    };
+    assert_eq!(request(Serializer::Json, b"21").await.as_deref(), Ok(&b"42"[..]));
+    assert_eq!(request(Serializer::Custom(Arc::new(Shifted)), b"32").await.as_deref(), Ok(&b"53"[..]));
+    assert_eq!(request(Serializer::Custom(Arc::new(Shifted)), b"woow").await.unwrap_err().code(), "PIT-400");
+    assert_eq!(request(Serializer::Protobuf, b"21").await.unwrap_err().code(), "PIT-500");
 }
 
 #[tokio::test]

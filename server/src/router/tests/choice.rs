@@ -296,25 +296,37 @@ fn the_key_is_what_the_settings_name_or_the_next_best() {
     }
 }
 
+fn last_of_two<'a, 'b>(question: &Question<'_>, shown: &'a [Candidate<'b>]) -> Option<&'a Candidate<'b>> {
+    assert_eq!(question.route, "room.join");
+    assert_eq!(shown.len(), 2);
+    shown.last()
+}
+
 #[test]
 fn a_function_sees_the_best_tier_and_its_answer_is_checked() {
     let servers = servers(4);
     let mut all = candidates(&servers);
     (all[0].tier, all[2].tier) = (Tier::Serving, Tier::Serving);
     let question = Question { route: "room.join", ..Question::default() };
-    let last = |question: &Question<'_>, shown: &[Candidate<'_>]| {
-        assert_eq!(question.route, "room.join");
-        assert_eq!(shown.len(), 2);
-        Some(shown.len() - 1)
-    };
-    assert_eq!(ask(&last, &question, &all), Some(3));
-    assert_eq!(ask(&last, &question, &[all[1], all[3]]), Some(1));
-    for wrong in [None, Some(2), Some(usize::MAX)] {
-        let answer = move |_: &Question<'_>, _: &[Candidate<'_>]| wrong;
-        assert_eq!(ask(&answer, &question, &all), None);
-        assert_eq!(ask(&answer, &question, &[all[1], all[3]]), None);
-    }
-    assert_eq!(ask(&|_: &Question<'_>, _: &[Candidate<'_>]| Some(0), &question, &[]), None);
+    assert_eq!(ask(&last_of_two, &question, &all), Some(3));
+    assert_eq!(ask(&last_of_two, &question, &[all[1], all[3]]), Some(1));
+    assert_eq!(ask(&|_, _| None, &question, &all), None);
+    // One that it was not offered.
+    let other = &*Box::leak(Box::new(server("other")));
+    let other = &*Box::leak(Box::new(Candidate { server: other, ..all[1] }));
+    assert_eq!(ask(&|_, _| Some(other), &question, &all), None);
+    assert_eq!(ask(&last_of_two, &question, &[]), None);
+}
+
+#[test]
+fn a_function_reads_the_values_of_the_session() {
+    let question = Question { data: br#"{"room":"lobby","level":3,"gone":null}"#, ..Question::default() };
+    assert_eq!(question.value::<String>("room").as_deref(), Some("lobby"));
+    assert_eq!(question.value::<u8>("level"), Some(3));
+    assert_eq!(question.value::<u8>("room"), None, "it is of another type");
+    assert_eq!(question.value::<Option<u8>>("gone"), None);
+    assert_eq!(question.value::<u8>("none"), None);
+    assert_eq!(Question::default().value::<u8>("level"), None, "there is no session");
 }
 
 proptest! {

@@ -67,6 +67,14 @@ impl Rig {
     }
 }
 
+/// Says what the lifetimes of a closure are.
+fn routing<F>(function: F) -> Arc<RoutingFunction>
+where
+    F: for<'a, 'b> Fn(&Question<'_>, &'a [Candidate<'b>]) -> Option<&'a Candidate<'b>> + Send + Sync + 'static,
+{
+    Arc::new(function)
+}
+
 fn live(servers: &[&str]) -> Vec<(String, Standing)> {
     servers.iter().map(|server| ((*server).to_owned(), Standing::Live)).collect()
 }
@@ -137,7 +145,7 @@ async fn a_server_that_drains_or_is_lost_is_left_at_once() {
 async fn a_function_chooses_also_among_one_and_knows_what_the_message_is_about() {
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let notes = asked.clone();
-    let function = move |question: &Question<'_>, candidates: &[Candidate<'_>]| {
+    let function = routing(move |question, candidates| {
         let body = String::from_utf8_lossy(question.body);
         notes.lock().push(format!(
             "{} {} {body} {:?} {}",
@@ -146,9 +154,9 @@ async fn a_function_chooses_also_among_one_and_knows_what_the_message_is_about()
             question.session,
             candidates.len()
         ));
-        (candidates.len() > 1).then_some(1)
-    };
-    let rig = Rig::start(2, 1, Some(Arc::new(function)));
+        candidates.get(1)
+    });
+    let rig = Rig::start(2, 1, Some(function));
     rig.router.server_type("room").unwrap();
     assert_eq!(rig.choose(), Err("no servers available of this type".to_owned()), "it refuses");
     rig.publish(&[0, 1]).await;
@@ -161,8 +169,7 @@ async fn a_function_chooses_also_among_one_and_knows_what_the_message_is_about()
 
 #[tokio::test(start_paused = true)]
 async fn a_function_that_panics_refuses_the_message() {
-    let function = |_: &Question<'_>, _: &[Candidate<'_>]| panic!("as it was asked to");
-    let rig = Rig::start(2, 2, Some(Arc::new(function)));
+    let rig = Rig::start(2, 2, Some(routing(|_, _| panic!("as it was asked to"))));
     rig.router.server_type("room").unwrap();
     assert_eq!(rig.choose(), Err("no servers available of this type".to_owned()));
 }

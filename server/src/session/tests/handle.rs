@@ -109,6 +109,9 @@ async fn update_gives_up_in_the_end_and_passes_other_errors_on() {
     assert_eq!(refused.await, Err(SaveError::Failed(Error::new("ROOM-1", "no"))));
     record.close(CloseReason::Kicked);
     assert_eq!(session.update(|session| session.set("a", 1)).await, Err(SaveError::Gone));
+    let told = [SaveError::Gone, SaveError::Failed(Error::new("PIT-502", "lost"))].map(Error::from);
+    let told = told.each_ref().map(|error| (error.code(), error.message()));
+    assert_eq!(told, [("PIT-000", "session not found"), ("PIT-502", "lost")]);
 }
 
 #[tokio::test]
