@@ -1,7 +1,7 @@
 //! A game whose clients connect through a Unix socket, for instance behind a proxy on the same machine.
 //!
 //! ```sh
-//! cargo run --example unix_acceptor -- serve --type connector --frontend
+//! cargo run -p cereus --example unix_acceptor -- serve --type connector --frontend
 //! ```
 //!
 //! An [`Acceptor`] gives sockets; what they carry, the handshake, heartbeats and messages, is the same for all of them.

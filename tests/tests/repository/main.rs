@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Longest source file. Past 300 lines ask whether it is still one idea.
 const LONGEST_FILE: usize = 500;
 
+/// Longest example: it is read as a whole.
+const LONGEST_EXAMPLE: usize = 100;
+
 /// The top of the repository.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate has a parent").to_owned()
@@ -80,13 +83,40 @@ fn architecture_names_what_exists() {
 #[test]
 fn documents_link_to_files_that_exist() {
     let mut complaints = Vec::new();
-    for document in
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "charts/README.md"]
-    {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "charts/README.md",
+        "server/examples/README.md",
+    ] {
         let path = root().join(document);
         let folder = path.parent().expect("a file is in a folder").to_owned();
         let dead = documents::links(&sources::read(&path)).into_iter().filter(|link| !folder.join(link).exists());
         complaints.extend(dead.map(|link| format!("{document} links to {link}")));
+    }
+    check(&complaints);
+}
+
+#[test]
+fn examples_are_short_and_listed_with_their_command() {
+    let folder = root().join("server/examples");
+    let list = sources::read(&folder.join("README.md"));
+    let links = documents::links(&list);
+    let mut complaints = Vec::new();
+    for file in sources::rust_files(&folder) {
+        let text = sources::read(&file);
+        let length = text.lines().count();
+        if length > LONGEST_EXAMPLE {
+            complaints.push(format!("{} has {length} lines", file.display()));
+        }
+        let path = file.strip_prefix(&folder).expect("it was found there").display().to_string();
+        let command = documents::commands(&text.replace("//! ", "")).into_iter().next().unwrap_or_default();
+        if !links.contains(&path) || command.is_empty() || !list.contains(&format!("`{command}`")) {
+            complaints.push(format!("server/examples/README.md does not tell of {path} and `{command}`"));
+        }
     }
     check(&complaints);
 }
