@@ -121,7 +121,9 @@ export class Chat {
     if (state !== 'open') byId('latency').hidden = true;
 
     const hasRoom = status?.types.some(({ name }) => name === 'room') ?? true;
-    const canTalk = status === null || (hasRoom && frontends.length > 0);
+    // Of frontends that are not there nobody knows what they would take.
+    const isUnknown = status?.types.some(({ name, frontend }) => frontend && !status.servers.some(({ type }) => type === name));
+    const canTalk = status === null || (hasRoom && (frontends.length > 0 || isUnknown));
     byId('no-chat').hidden = canTalk;
     byId('join').hidden = !canTalk || this.#place !== null;
     byId('talk').hidden = !canTalk || this.#place === null;
@@ -147,7 +149,7 @@ export class Chat {
     say(button, 'Joining…');
     byId('join-error').hidden = true;
     try {
-      await this.#client.open();
+      await this.#open();
       this.#place = place;
       await this.#enter(place, false);
     } catch (cause) {

@@ -7,6 +7,8 @@ const SHOWN = 60;
 /** Bars are on a logarithmic scale from 0.1 ms, the lowest, to 1 s, the highest. */
 const height = (/** @type {number} */ ms) => Math.min(1, Math.max(0.08, (Math.log10(ms) + 1) / 4));
 
+const CALM = matchMedia('(prefers-reduced-motion: reduce)');
+
 const STATES = {
   starting: 'Starting',
   ready: 'Ready',
@@ -57,6 +59,7 @@ export class Panel {
     const row = this.#servers.get(server ?? '');
     if (!row) return;
     this.#count(row, server ?? '');
+    if (CALM.matches) return;
     row.dot.getAnimations().forEach((/** @type {Animation} */ one) => one.cancel());
     row.dot.animate([{ transform: 'scale(1.7)' }, { transform: 'scale(1)' }], { duration: 350, easing: 'ease-out' });
   }
