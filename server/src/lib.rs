@@ -60,5 +60,5 @@ pub use handler::{
     concurrent, detached,
 };
 pub use request::{App, AppBuilder, Cancelled, Context, Deadline, FromContext, Kind, Metadata, State};
-pub use session::{CloseReason, Session};
+pub use session::{CloseReason, Session, Subscription};
 pub use wire::Error;

@@ -16,7 +16,8 @@ use super::{
 use crate::{
     dispatch::Client,
     session::{
-        BoxFuture, Changes, CloseReason, Entity, Frontend, KickReason, OnClose, PushError, Record, SaveError, SessionId,
+        BoxFuture, Changes, CloseReason, Entity, Frontend, KickReason, OnClose, PushError, Record, SaveError,
+        SessionId, Subscription,
     },
     wire::{
         EncodeError, Error, Handshake, Outbound, PacketKind, SharedPush, Text, codes, encode_packet, encode_push,
@@ -346,8 +347,13 @@ impl Entity for Connection {
 
     fn unpin(&self, _session: SessionId) {}
 
-    fn subscribe(&self, session: SessionId, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
-        self.worker.pool().subscribe(session, channel)
+    fn subscribe(
+        &self,
+        session: SessionId,
+        channel: Text,
+        subscription: Subscription,
+    ) -> BoxFuture<'static, Result<(), Error>> {
+        self.worker.pool().subscribe(session, channel, subscription)
     }
 
     fn unsubscribe(&self, session: SessionId, channel: &str) {

@@ -12,7 +12,8 @@ use super::incoming::LaneKey;
 use super::pins::Pins;
 use crate::rpc::{Link, Outcome, Question, Standing, Waiter, proto};
 use crate::session::{
-    BoxFuture, Changes, Conflict, Entity, Frontend, KickReason, PushError, Representation, SaveError, SessionId,
+    BoxFuture, Changes, Conflict, Entity, Farewell, Frontend, KickReason, PushError, Representation, SaveError,
+    SessionId, Subscription,
 };
 use crate::wire::{Error, Text, codes};
 
@@ -171,13 +172,25 @@ impl Entity for RemoteAgent {
         self.link().send(proto::Unpin { session: session.get() }.into());
     }
 
-    fn subscribe(&self, session: SessionId, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+    fn subscribe(
+        &self,
+        session: SessionId,
+        channel: Text,
+        subscription: Subscription,
+    ) -> BoxFuture<'static, Result<(), Error>> {
         if self.link().lacks_channels() {
             let error = Error::new(codes::INTERNAL, "the session's frontend knows no channels");
             return Box::pin(ready(Err(error)));
         }
-        let channel = channel.into_bytes();
-        let answer = self.ask(Question::Subscribe(proto::Subscribe { id: 0, session: session.get(), channel }));
+        let farewell = subscription.farewell;
+        let subscribe = proto::Subscribe {
+            id: 0,
+            session: session.get(),
+            channel: channel.into_bytes(),
+            info: subscription.info,
+            farewell: farewell.map(|Farewell { route, body }| proto::Farewell { route: route.into_bytes(), body }),
+        };
+        let answer = self.ask(Question::Subscribe(subscribe));
         async move {
             match answer.await {
                 Outcome::Answered(answer) => result_of(answer).map(drop),

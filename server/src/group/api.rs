@@ -6,8 +6,9 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::channels::Channels;
+use super::publish::Message;
 use crate::request::App;
-use crate::session::{Frontend, SessionId};
+use crate::session::{Frontend, Session, SessionId};
 use crate::topology::ServerId;
 use crate::wire::{Error, Text, codes};
 
@@ -33,6 +34,8 @@ pub struct Member {
     pub session: SessionId,
     /// The user that it is bound to.
     pub uid: Option<Text>,
+    /// What it [subscribed with](crate::Subscription::info); empty when that is nothing.
+    pub info: Bytes,
     /// The frontend that holds it.
     pub frontend: Frontend,
 }
@@ -103,7 +106,110 @@ impl App {
     /// As [`App::publish`].
     pub fn publish_bytes(&self, channel: &str, route: &str, body: impl Into<Bytes>) -> Result<Published, Error> {
         let home = self.home()?;
-        home.channels.publish(self.worker(&home), channel, route, body.into())
+        let message = Message { channel, route, body: body.into(), except: None };
+        home.channels.publish(self.worker(&home), message)
+    }
+
+    /// As [`App::publish`], to all members but `session`: what is told of somebody to the others.
+    ///
+    /// # Errors
+    /// As [`App::publish`].
+    pub fn publish_to_others<T: Serialize + ?Sized>(
+        &self,
+        session: &Session,
+        channel: &str,
+        route: &str,
+        payload: &T,
+    ) -> Result<Published, Error> {
+        self.publish_to_others_bytes(session, channel, route, self.serializer().encode(payload)?)
+    }
+
+    /// As [`App::publish_to_others`], for a type that both serde and prost know, in whichever form the server speaks.
+    ///
+    /// # Errors
+    /// As [`App::publish`].
+    pub fn publish_to_others_payload<T: Serialize + prost::Message>(
+        &self,
+        session: &Session,
+        channel: &str,
+        route: &str,
+        payload: &T,
+    ) -> Result<Published, Error> {
+        self.publish_to_others_bytes(session, channel, route, self.serializer().encode_payload(payload)?)
+    }
+
+    /// As [`App::publish_to_others`], with the bytes as they are.
+    ///
+    /// # Errors
+    /// As [`App::publish`].
+    pub fn publish_to_others_bytes(
+        &self,
+        session: &Session,
+        channel: &str,
+        route: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Published, Error> {
+        let home = self.home()?;
+        let message = Message { channel, route, body: body.into(), except: Some(session) };
+        home.channels.publish(self.worker(&home), message)
+    }
+
+    /// As [`App::publish`], and returns when every frontend that the message was sent to has confirmed that nothing which
+    /// is published later, by whichever server, can overtake it on the way to a member: with the number of frontends, this
+    /// server among them when it holds members. These are a message broker's *publisher confirms*: a request that is
+    /// answered after this keeps its place among the next ones of its client, also when another server handles those.
+    ///
+    /// ```
+    /// # async fn example(app: cereus::App) -> Result<(), cereus::Error> {
+    /// let frontends = app.publish_confirmed("room/lobby", "onMessage", &serde_json::json!({ "content": "hi" })).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`App::publish`], and nothing is sent twice:
+    ///
+    /// * PIT-503 when it certainly reached no frontend: the link to each that may have members is full or lost. To publish
+    ///   it again is safe.
+    /// * PIT-502 when some confirmed it, or may have got it, and others did not: a link is full or was lost, or a frontend
+    ///   did not confirm by the request's deadline or within 5 s.
+    ///
+    /// The metadata names the servers: `unconfirmed` those that may have it, `not_queued` those that certainly have not.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped the message is on its way, unless it was never polled.
+    pub async fn publish_confirmed<T>(&self, channel: &str, route: &str, payload: &T) -> Result<usize, Error>
+    where
+        T: Serialize + Sync + ?Sized,
+    {
+        self.publish_confirmed_bytes(channel, route, self.serializer().encode(payload)?).await
+    }
+
+    /// As [`App::publish_confirmed`], for a type that both serde and prost know, in whichever form the server speaks.
+    ///
+    /// # Errors
+    /// As [`App::publish_confirmed`].
+    pub async fn publish_confirmed_payload<T>(&self, channel: &str, route: &str, payload: &T) -> Result<usize, Error>
+    where
+        T: Serialize + prost::Message,
+    {
+        self.publish_confirmed_bytes(channel, route, self.serializer().encode_payload(payload)?).await
+    }
+
+    /// As [`App::publish_confirmed`], with the bytes as they are.
+    ///
+    /// # Errors
+    /// As [`App::publish_confirmed`].
+    pub async fn publish_confirmed_bytes(
+        &self,
+        channel: &str,
+        route: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<usize, Error> {
+        let home = self.home()?;
+        let worker = self.worker(&home);
+        let message = Message { channel, route, body: body.into(), except: None };
+        home.channels.publish_confirmed(worker, message, self.deadline()).await
     }
 
     /// Who is in a channel now. Every frontend that may hold members is asked; a list of many sessions is as large as that.

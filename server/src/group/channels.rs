@@ -12,16 +12,17 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::callers::Callers;
-use super::config::{ACKNOWLEDGEMENT, Config, LONGEST_NAME};
+use super::config::{ACKNOWLEDGEMENT, Config, LARGEST_SUBSCRIPTION, LONGEST_NAME};
 use super::counts::Counts;
 use super::delivery::{Delivery, Queue};
 use super::interest::{Interest, Peer};
 use super::outlet::Outlet;
-use super::shard::Shard;
+use super::publish::Message;
+use super::shard::{Left, Shard};
 use super::workers::WorkerSet;
 use crate::lanes::Spawner;
 use crate::rpc::{Caller, Identity, Link, Links, Outcome, Question, proto};
-use crate::session::{Entry, PushError, SessionId};
+use crate::session::{Entry, Farewell, PushError, SessionId, Subscription};
 use crate::topology::Topology;
 use crate::wire::{Error, SharedPush, Text, codes};
 
@@ -130,13 +131,21 @@ impl Channels {
     }
 
     /// Makes a session a member. Gives what [`Channels::settled`] has to wait for.
-    pub(super) fn join(self: &Arc<Self>, entry: &Arc<Entry>, channel: &Text) -> Result<u64, Error> {
+    pub(super) fn join(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        channel: &Text,
+        subscription: Subscription,
+    ) -> Result<u64, Error> {
         check_name(channel)?;
+        check_subscription(&subscription)?;
+        let says_farewell = subscription.farewell.is_some();
         let session = entry.record.id();
         let worker = self.worker_of(session).ok_or_else(gone)?;
         let (joined, since) = {
             let mut shard = worker.shard.lock();
-            let joined = shard.join(entry, channel, self.parts.config.per_session).map_err(|_| too_many())?;
+            let most = self.parts.config.per_session;
+            let joined = shard.join(entry, channel, subscription, most).map_err(|_| too_many())?;
             let mut interest = self.interest.lock();
             let since = if joined.is_first_here {
                 self.places.entry(channel.clone()).or_default().insert(usize::from(session.worker()));
@@ -151,35 +160,50 @@ impl Channels {
             let channels = self.clone();
             entry.record.on_close(Box::new(move |_| channels.end(session)));
         }
+        if says_farewell {
+            // This server may be closing when it is said.
+            self.open_ways(usize::from(session.worker()), channel);
+        }
         // It may have been closed before it was listed: then the callback ran at once.
         if worker.shard.lock().knows(session) { Ok(since) } else { Err(gone()) }
     }
 
-    /// Ends a membership.
-    pub(super) fn leave(&self, session: SessionId, channel: &str) {
-        let Some(worker) = self.worker_of(session) else { return };
-        let mut shard = worker.shard.lock();
-        if shard.leave(session, channel) {
-            self.deserted(session, std::slice::from_ref(&Text::copied(channel)));
-        }
+    /// Ends a membership, and says farewell.
+    pub(super) fn leave(self: &Arc<Self>, session: SessionId, channel: &str) {
+        self.end_memberships(session, |shard| shard.leave(session, channel).into_iter().collect());
     }
 
     /// Ends all memberships of a session that has ended.
-    fn end(&self, session: SessionId) {
-        let Some(worker) = self.worker_of(session) else { return };
-        let mut shard = worker.shard.lock();
-        let deserted = shard.end(session);
-        self.deserted(session, &deserted);
+    fn end(self: &Arc<Self>, session: SessionId) {
+        self.end_memberships(session, |shard| shard.end(session));
     }
 
-    /// The session's worker, whose shard is locked, has no members of these channels any more.
-    fn deserted(&self, session: SessionId, channels: &[Text]) {
-        if channels.is_empty() {
+    fn end_memberships(self: &Arc<Self>, session: SessionId, end: impl FnOnce(&mut Shard) -> Vec<Left>) {
+        let Some(worker) = self.worker_of(session) else { return };
+        let left = {
+            let mut shard = worker.shard.lock();
+            let left = end(&mut shard);
+            self.deserted(session, &left);
+            left
+        };
+        for Left { channel, farewell, .. } in left {
+            let Some(Farewell { route, body }) = farewell else { continue };
+            // Of the one whose membership ended, so only once; what is not queued is counted.
+            let message = Message { channel: &channel, route: &route, body, except: None };
+            if let Err(error) = self.publish(usize::from(session.worker()), message) {
+                tracing::warn!(%error, %session, "a farewell is not published");
+            }
+        }
+    }
+
+    /// The session's worker, whose shard is locked, may have no members of these channels any more.
+    fn deserted(&self, session: SessionId, left: &[Left]) {
+        if left.iter().all(|left| !left.is_last_here) {
             return;
         }
         let mut interest = self.interest.lock();
         let was_idle = interest.next_withdrawal().is_some();
-        for channel in channels {
+        for Left { channel, .. } in left.iter().filter(|left| left.is_last_here) {
             if let Place::Occupied(mut place) = self.places.entry(channel.clone())
                 && place.get_mut().remove(usize::from(session.worker()))
             {
@@ -223,10 +247,10 @@ impl Channels {
         Publisher { link: link.clone(), channels: self.clone() }
     }
 
-    /// Hands a message to the members that this process holds; false when there are none.
-    pub(super) fn deliver(self: &Arc<Self>, channel: &str, push: SharedPush) -> bool {
+    /// Hands a message to the members that this process holds, all but one; false when there are none.
+    pub(super) fn deliver(self: &Arc<Self>, channel: &str, push: SharedPush, except: Option<SessionId>) -> bool {
         let Some(places) = self.places.get(channel).map(|places| *places) else { return false };
-        let message = Arc::new(Delivery { channel: Text::copied(channel), push });
+        let message = Arc::new(Delivery { channel: Text::copied(channel), push, except });
         for (index, spawner) in self.parts.spawners.iter().enumerate().filter(|(index, _)| places.contains(*index)) {
             let Some(worker) = self.workers.get(index) else { continue };
             if worker.queue.put(message.clone(), |message| self.push(worker, message)) {
@@ -251,7 +275,7 @@ impl Channels {
         let shard = worker.shard.lock();
         let Some(members) = shard.members(&message.channel) else { return };
         let mut dropped = 0;
-        for (session, entry) in members {
+        for (session, entry) in members.iter().filter(|(session, _)| message.except != Some(**session)) {
             match entry.entity.try_push_shared(*session, &message.push) {
                 // A full or closed client ends by its own rule.
                 Ok(()) | Err(PushError::Full | PushError::Closed) => {}
@@ -275,6 +299,20 @@ pub(super) fn check_name(channel: &str) -> Result<(), Error> {
         return Ok(());
     }
     let text = format!("the name of a channel has 1 to {LONGEST_NAME} bytes, not {}", channel.len());
+    Err(Error::new(codes::BAD_REQUEST, text))
+}
+
+/// Refuses a subscription that is not worth keeping.
+fn check_subscription(subscription: &Subscription) -> Result<(), Error> {
+    let route = subscription.farewell.as_ref().map_or(0, |farewell| farewell.route.len());
+    if subscription.size() <= LARGEST_SUBSCRIPTION && route <= LONGEST_NAME {
+        return Ok(());
+    }
+    let text = format!(
+        "a subscription has at most {LARGEST_SUBSCRIPTION} bytes, not {}, and the route of its farewell {LONGEST_NAME}, not \
+         {route}",
+        subscription.size()
+    );
     Err(Error::new(codes::BAD_REQUEST, text))
 }
 

@@ -35,11 +35,14 @@ impl Default for Config {
 /// How long a subscription waits for servers to acknowledge the interest; those that did not are then told to send all.
 pub(super) const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
 
-/// How long a question for the members of a channel waits for an answer, unless its request's deadline comes first.
+/// How long a question for the members of a channel, or a message that is to be confirmed, waits for an answer, unless its request's deadline comes first.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
 /// The longest name of a channel, in bytes.
 pub(super) const LONGEST_NAME: usize = 255;
+
+/// The largest subscription, in bytes: what a member is known by, and its farewell.
+pub(super) const LARGEST_SUBSCRIPTION: usize = 4 << 10;
 
 /// Published bytes that may wait on one worker, unless a single message is larger.
 pub(super) const WAITING_BYTES: usize = 16 << 20;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::config::WAITING_BYTES;
+use crate::session::SessionId;
 use crate::wire::{SharedPush, Text};
 
 /// A worker hands out so many messages before its connections have their turn to write.
@@ -16,6 +17,8 @@ const TURN: usize = 32;
 pub(super) struct Delivery {
     pub(super) channel: Text,
     pub(super) push: SharedPush,
+    /// A member that does not get it.
+    pub(super) except: Option<SessionId>,
 }
 
 /// The messages that wait for one worker, in the order in which they came.

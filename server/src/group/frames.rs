@@ -4,10 +4,13 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use bytes::Bytes;
+
 use super::channels::{Channels, gone};
 use super::outlet::Outlet;
+use super::publish::Listed;
 use crate::rpc::{self, Link, proto};
-use crate::session::{BoxFuture, Entry, Pool, SessionId, Subscriptions};
+use crate::session::{BoxFuture, Entry, Pool, SessionId, Subscription, Subscriptions};
 use crate::wire::{Error, SharedPush, Text, codes};
 
 /// The frames about channels, on the links of all workers.
@@ -27,13 +30,30 @@ impl Frames {
     }
 
     fn join(&self, subscribe: &proto::Subscribe) -> Result<u64, Error> {
-        let channel = str::from_utf8(&subscribe.channel)
-            .map_err(|error| Error::new(codes::BAD_REQUEST, "the name of a channel is UTF-8").caused_by(error))?;
+        let channel = text(&subscribe.channel, "the name of a channel")?;
         let session = SessionId::try_from(subscribe.session).map_err(|_| gone())?;
         let entry = self.pool.get(session).ok_or_else(gone)?;
-        // A copy: the name must not keep the frame alive that it came in.
-        self.channels.join(&entry, &Text::copied(channel))
+        // Copies: what is kept must not keep the frame alive that it came in.
+        let mut subscription = Subscription::new().info(Bytes::copy_from_slice(&subscribe.info));
+        if let Some(proto::Farewell { route, body }) = &subscribe.farewell {
+            subscription = subscription.farewell(text(route, "a route")?, Bytes::copy_from_slice(body));
+        }
+        self.channels.join(&entry, &Text::copied(channel), subscription)
     }
+
+    fn deliver(&self, publish: proto::Publish) -> Result<(), Error> {
+        let channel = text(&publish.channel, "the name of a channel")?;
+        let route = Text::try_from(publish.route)
+            .map_err(|error| Error::new(codes::BAD_REQUEST, "a route is UTF-8").caused_by(error))?;
+        self.channels.counts.received.fetch_add(1, Relaxed);
+        let except = SessionId::try_from(publish.except).ok();
+        self.channels.deliver(channel, SharedPush::new(route, publish.body), except);
+        Ok(())
+    }
+}
+
+fn text<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Error> {
+    str::from_utf8(bytes).map_err(|error| Error::new(codes::BAD_REQUEST, format!("{what} is UTF-8")).caused_by(error))
 }
 
 impl rpc::Channels for Frames {
@@ -103,12 +123,19 @@ impl rpc::Channels for Frames {
     }
 
     fn publish(&self, link: &Arc<Link>, publish: proto::Publish) {
-        let (Ok(channel), Ok(route)) = (str::from_utf8(&publish.channel), Text::try_from(publish.route)) else {
-            tracing::warn!(peer = %link.server(), "a published message whose channel or route is not UTF-8 dropped");
-            return;
-        };
-        self.channels.counts.received.fetch_add(1, Relaxed);
-        self.channels.deliver(channel, SharedPush::new(route, publish.body));
+        let id = publish.id;
+        let delivered = self.deliver(publish);
+        if let Err(error) = &delivered {
+            tracing::warn!(peer = %link.server(), %error, "a published message dropped");
+        }
+        if id != 0 {
+            // Behind the delivery: whoever publishes once this has come is behind the message at all members here.
+            let confirmed = match delivered {
+                Ok(()) => proto::Response::done(id),
+                Err(error) => proto::Response::error(id, &error),
+            };
+            link.send(confirmed.into());
+        }
     }
 
     fn members(&self, link: &Arc<Link>, members: proto::Members) {
@@ -116,9 +143,10 @@ impl rpc::Channels for Frames {
             Ok(channel) => self.channels.list(channel),
             Err(_) => Vec::new(),
         };
-        let member = |(session, uid): (SessionId, Option<Text>)| proto::Member {
+        let member = |Listed { session, uid, info }: Listed| proto::Member {
             session: session.get(),
             uid: uid.map(Text::into_bytes).unwrap_or_default(),
+            info,
         };
         let list = proto::MemberList { members: list.into_iter().map(member).collect() };
         link.send(proto::Response::members(members.id, list).into());
@@ -126,9 +154,14 @@ impl rpc::Channels for Frames {
 }
 
 impl Subscriptions for Frames {
-    fn subscribe(&self, entry: &Arc<Entry>, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+    fn subscribe(
+        &self,
+        entry: &Arc<Entry>,
+        channel: Text,
+        subscription: Subscription,
+    ) -> BoxFuture<'static, Result<(), Error>> {
         let channels = self.channels.clone();
-        match channels.join(entry, &channel) {
+        match channels.join(entry, &channel, subscription) {
             Ok(since) if !channels.is_settled(since) => Box::pin(async move {
                 channels.settled(since).await;
                 Ok(())

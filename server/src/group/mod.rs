@@ -8,8 +8,8 @@
 //! # Who talks to whom
 //!
 //! The server that publishes is the one that calls, so it opens the link, on the first message (`rpc` keeps it then). On
-//! such a link `Publish` and `Members` go from the opener to the acceptor; `Interest` comes back the other way, and is
-//! acknowledged by an empty `Response`. The links that frontends open to backends carry `Subscribe` and `Unsubscribe`
+//! such a link `Publish` and `Members` go from the opener to the acceptor, which answers the one when it has an id and
+//! always the other; `Interest` comes back the other way, and is acknowledged by an empty `Response`. The links that frontends open to backends carry `Subscribe` and `Unsubscribe`
 //! only. A backend that no frontend has talked to yet reaches frontends like any other: by the topology. Servers of a type
 //! whose ServerType says that it is no frontend are left out; where there is no ServerType nobody knows, and a server that
 //! holds no sessions says so with an empty interest. A frontend that has talked to a backend which has not heard of it
@@ -51,6 +51,10 @@
 //!   back have heard that they must not.
 //! * *A frontend drains.* Messages for members are no new work: they are sent as long as the topology lists the server as
 //!   ready or serving, or as the link lives; subscriptions of sessions that it still holds are taken.
+//! * *A confirmed message is on its way while its link is lost.* It may have been delivered: PIT-502. A link that is down
+//!   when it is published loses nothing: the message was not queued.
+//! * *A server that knows no channels is sent a confirmed message while its link is opened.* It skips the frame and never
+//!   answers; when the time for that is over, its version is known, and it is not counted.
 //! * *The publisher holds sessions itself.* Its own members are handed the message in the same call.
 //! * *A session ends while it subscribes.* Its end is registered after it was listed, and runs at once if it came before.
 //!
@@ -62,14 +66,30 @@
 //! number of members there, is encoded once for each way in which clients read, and is copied to their queues. When the
 //! queue is full, whoever brings a message hands out what waits, in its order.
 //!
+//! Messages of different servers have no order, unless one waits for the other: `App::publish_confirmed` returns when
+//! every frontend that the message was sent to has answered ([`confirm`]). A `Publish` with an id is answered by an empty
+//! `Response` behind having been put into the queues of all workers with members there, so what any server publishes once
+//! that has come is behind it in each of those queues. Confirmed and plain messages of one lane go through the same queues
+//! and keep their order.
+//!
 //! A lost link loses what was on it; nothing is sent twice. [`Published`] says which frontends a message was not queued
-//! for.
+//! for; a confirmed one fails with PIT-503 when it was queued for none of those that may have members, and with PIT-502
+//! when some may have it and others not.
+//!
+//! # Farewells
+//!
+//! A session may subscribe with a farewell: what its frontend publishes when the membership ends, by `Unsubscribe` or with
+//! the session, whichever is first. The end is decided under the lock of the shard, so there is one farewell for each
+//! membership, and the one who left does not get it. No backend has a part in it: it is said when the server that
+//! subscribed the session is long gone. The links for it are opened when the session subscribes, so that a frontend which
+//! drains says the farewells of those whom it sends away. One that dies says none, and a link that is full or lost loses it.
 //!
 //! [`Entity`]: crate::session::Entity
 
 mod api;
 
 mod channels;
+mod confirm;
 mod publish;
 
 mod frames;

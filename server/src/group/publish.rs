@@ -12,27 +12,44 @@ use super::channels::{Channels, check_name, until};
 use super::config::ANSWER;
 use super::outlet::{Outlet, Target, Way};
 use crate::rpc::{Link, Outcome, Question, Waiter, proto};
-use crate::session::{Frontend, PushError, SessionId};
+use crate::session::{Frontend, PushError, Session, SessionId};
 use crate::wire::{Error, MAX_BODY, SharedPush, Text};
 
 /// What surrounds route and payload in a packet at most, and in a frame beside the channel.
 const AROUND: usize = 64;
 
+/// What is published.
+pub(super) struct Message<'a> {
+    pub(super) channel: &'a str,
+    pub(super) route: &'a str,
+    pub(super) body: Bytes,
+    /// The member that does not get it.
+    pub(super) except: Option<&'a Session>,
+}
+
 impl Channels {
     /// Sends a message to all members, wherever they are; in the order of the calls with the same `home`, the worker
     /// whose links are used.
-    pub(super) fn publish(
+    pub(super) fn publish(self: &Arc<Self>, home: usize, message: Message<'_>) -> Result<Published, Error> {
+        self.publish_by(home, message, |link, publish| link.try_send(publish.into()).is_ok())
+    }
+
+    /// As [`Channels::publish`]; `send` puts the message on a link, or says that it cannot.
+    pub(super) fn publish_by(
         self: &Arc<Self>,
         home: usize,
-        channel: &str,
-        route: &str,
-        body: Bytes,
+        message: Message<'_>,
+        mut send: impl FnMut(&Arc<Link>, proto::Publish) -> bool,
     ) -> Result<Published, Error> {
+        let Message { channel, route, body, except } = message;
         check_name(channel)?;
         let size = route.len() + body.len() + AROUND;
         if route.len() > 255 || size > MAX_BODY || size + channel.len() > self.parts.max_frame {
             return Err(PushError::TooLarge.into());
         }
+        // Sessions are told apart by their id at their frontend.
+        let except = except.map(|session| (session.frontend().id, session.id()));
+        let except_at = |server: &str| except.as_ref().filter(|(id, _)| **id == *server).map(|(_, session)| *session);
         self.counts.published.fetch_add(1, Relaxed);
         let route = Text::copied(route);
         let name = Bytes::copy_from_slice(channel.as_bytes());
@@ -41,10 +58,17 @@ impl Channels {
             for target in &*targets {
                 match outlet.way(target, channel) {
                     Way::Link(link) => {
-                        let (channel, route, body) = (name.clone(), route.as_shared().clone(), body.clone());
-                        match link.try_send(proto::Publish { channel, route, body }.into()) {
-                            Ok(()) => published.queued += 1,
-                            Err(_) => published.not_queued.push(target.id().clone()),
+                        let publish = proto::Publish {
+                            channel: name.clone(),
+                            route: route.as_shared().clone(),
+                            body: body.clone(),
+                            id: 0,
+                            except: except_at(target.id()).map_or(0, SessionId::get),
+                        };
+                        if send(&link, publish) {
+                            published.queued += 1;
+                        } else {
+                            published.not_queued.push(target.id().clone());
                         }
                     }
                     Way::NotInterested => published.not_interested += 1,
@@ -52,18 +76,32 @@ impl Channels {
                 }
             }
         }
-        published.queued += usize::from(self.deliver(channel, SharedPush::new(route, body)));
+        let (push, own) = (SharedPush::new(route, body), except_at(&self.parts.identity.server_id));
+        published.queued += usize::from(self.deliver(channel, push, own));
         self.counts.not_queued.fetch_add(published.not_queued.len() as u64, Relaxed);
         Ok(published)
     }
 
+    /// Opens the links that something will go out on when there may be no time left to open them.
+    pub(super) fn open_ways(&self, home: usize, channel: &str) {
+        if let Some((targets, outlet)) = self.targets(home) {
+            for target in &*targets {
+                outlet.way(target, channel);
+            }
+        }
+    }
+
     /// Who is in the channel, of the sessions of this process.
-    pub(super) fn list(&self, channel: &str) -> Vec<(SessionId, Option<Text>)> {
+    pub(super) fn list(&self, channel: &str) -> Vec<Listed> {
         let mut list = Vec::new();
         for worker in &self.workers {
             let shard = worker.shard.lock();
             let members = shard.members(channel).into_iter().flatten();
-            list.extend(members.map(|(session, entry)| (*session, entry.record.uid())));
+            list.extend(members.map(|(session, entry)| Listed {
+                session: *session,
+                uid: entry.record.uid(),
+                info: shard.info(*session, channel),
+            }));
         }
         list
     }
@@ -107,10 +145,17 @@ impl Channels {
     }
 }
 
+/// A member, as the server that holds its session tells of it.
+pub(super) struct Listed {
+    pub(super) session: SessionId,
+    pub(super) uid: Option<Text>,
+    pub(super) info: Bytes,
+}
+
 impl Members {
-    fn add(&mut self, frontend: &Frontend, members: impl IntoIterator<Item = (SessionId, Option<Text>)>) {
-        let members = members.into_iter();
-        self.members.extend(members.map(|(session, uid)| Member { session, uid, frontend: frontend.clone() }));
+    fn add(&mut self, frontend: &Frontend, members: impl IntoIterator<Item = Listed>) {
+        let member = |Listed { session, uid, info }| Member { session, uid, info, frontend: frontend.clone() };
+        self.members.extend(members.into_iter().map(member));
     }
 }
 
@@ -126,8 +171,8 @@ async fn ask(link: &Link, channel: &str, until: Instant) -> Option<proto::Member
 }
 
 /// A member that another server told of.
-fn known(member: proto::Member) -> Option<(SessionId, Option<Text>)> {
+fn known(member: proto::Member) -> Option<Listed> {
     let session = SessionId::try_from(member.session).ok()?;
     let uid = Text::try_from(member.uid).ok()?;
-    Some((session, (!uid.is_empty()).then_some(uid)))
+    Some(Listed { session, uid: (!uid.is_empty()).then_some(uid), info: member.info })
 }

@@ -107,7 +107,7 @@ pub(crate) trait Channels: Send + Sync + 'static {
     fn unsubscribe(&self, link: &Arc<Link>, unsubscribe: proto::Unsubscribe);
     /// What the acceptor has members of; answered with one `Response`.
     fn interest(&self, link: &Arc<Link>, interest: proto::Interest);
-    /// A message for the members of a channel that this server holds.
+    /// A message for the members of a channel that this server holds; answered with one `Response` if it has an id.
     fn publish(&self, link: &Arc<Link>, publish: proto::Publish);
     /// The peer wants to know the members of a channel that this server holds; answered with one `Response`.
     fn members(&self, link: &Arc<Link>, members: proto::Members);
@@ -146,4 +146,6 @@ pub(crate) enum Question {
     Interest(proto::Interest),
     /// Who is in a channel, of the acceptor's sessions?
     Members(proto::Members),
+    /// A message for the members of a channel; answered when nothing that comes later can overtake it.
+    Publish(proto::Publish),
 }

@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Caller, Config, Identity, Outcome, Question, hello,
+    Caller, Config, Identity, Outcome, hello,
     metrics::Counts,
     outbound::{OVERHEAD, Outbound},
     pending::Call,
@@ -71,7 +71,7 @@ pub(crate) struct Link {
     /// The version of the protocol that both ends know; 0 before the peer said who it is.
     version: AtomicU32,
     outbound: Mutex<Outbound>,
-    pending: AtomicUsize,
+    pub(super) pending: AtomicUsize,
     standing: AtomicU8,
     draining: AtomicBool,
     /// The peer knows that this server is going away.
@@ -230,44 +230,6 @@ impl Link {
         Ok(id)
     }
 
-    /// Asks the peer something. Always taken; when the link is down the outcome is `Lost`, when the
-    /// question is too large it is PIT-500.
-    pub(crate) fn ask(&self, question: Question, caller: Arc<dyn Caller>, token: u64) {
-        let mut kind = match question {
-            Question::Bind(bind) => Kind::Bind(bind),
-            Question::SessionSave(save) => Kind::SessionSave(save),
-            Question::Pin(pin) => Kind::Pin(pin),
-            Question::Subscribe(subscribe) => Kind::Subscribe(subscribe),
-            Question::Interest(interest) => Kind::Interest(interest),
-            Question::Members(members) => Kind::Members(members),
-        };
-        if self.is_too_large(&kind) {
-            let error = self.too_large(kind.encoded_len());
-            self.complete_later(caller, token, Outcome::Answered(Some(error)));
-            return;
-        }
-        let mut outbound = self.outbound.lock();
-        if !outbound.is_taking() || outbound.pending.is_full() {
-            drop(outbound);
-            self.complete_later(caller, token, Outcome::Lost);
-            return;
-        }
-        let id = outbound.pending.question(caller, token);
-        match &mut kind {
-            Kind::Bind(bind) => bind.id = id,
-            Kind::SessionSave(save) => save.id = id,
-            Kind::Pin(pin) => pin.id = id,
-            Kind::Subscribe(subscribe) => subscribe.id = id,
-            Kind::Interest(interest) => interest.id = id,
-            Kind::Members(members) => members.id = id,
-            _ => {}
-        }
-        let waker = outbound.push(kind);
-        self.pending.store(outbound.pending.len(), Relaxed);
-        drop(outbound);
-        wake(waker);
-    }
-
     /// Tells the peer that the answer to a call is no longer wanted. The call completes all the same.
     pub(crate) fn cancel(&self, id: u64) {
         let mut outbound = self.outbound.lock();
@@ -361,7 +323,7 @@ impl Link {
         }
     }
 
-    fn too_large(&self, length: usize) -> proto::response::Outcome {
+    pub(super) fn too_large(&self, length: usize) -> proto::response::Outcome {
         self.common.counts.too_large.fetch_add(1, Relaxed);
         let most = self.common.config.max_frame;
         let error = wire::Error::new(
@@ -372,7 +334,7 @@ impl Link {
     }
 
     /// Completes a call that was never queued, from a task, because callers may hold locks while they call.
-    fn complete_later(&self, caller: Arc<dyn Caller>, token: u64, outcome: Outcome) {
+    pub(super) fn complete_later(&self, caller: Arc<dyn Caller>, token: u64, outcome: Outcome) {
         self.common.tasks.spawn_on(async move { caller.complete(token, outcome) }, &self.common.runtime);
     }
 }
@@ -402,7 +364,7 @@ impl Link {
     }
 
     /// The peer has said who it is, and that both know this version of the protocol.
-    pub(super) fn open(&self, peer: Identity, version: u32) {
+    pub(crate) fn open(&self, peer: Identity, version: u32) {
         self.incarnation.store(peer.incarnation, Relaxed);
         self.version.store(version, Relaxed);
         self.peer.store(Some(Arc::new(peer)));

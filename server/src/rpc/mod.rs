@@ -28,6 +28,7 @@ mod outbound;
 mod pending;
 pub(crate) mod pitaya;
 pub(crate) mod proto;
+mod questions;
 mod reader;
 mod serve;
 #[cfg(test)]

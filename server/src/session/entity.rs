@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::changes::{Changes, SaveError};
 use super::id::SessionId;
 use super::reason::{CloseReason, KickReason};
+use super::subscriptions::Subscription;
 use crate::wire::{EncodeError, Error, Handshake, SharedPush, Text, codes};
 
 /// A boxed future, as trait objects need it.
@@ -111,11 +112,16 @@ pub trait Entity: Send + Sync + 'static {
     fn unpin(&self, session: SessionId);
 
     /// Makes the session a member of a channel. Done when what anybody publishes from then on reaches it.
-    fn subscribe(&self, _session: SessionId, _channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+    fn subscribe(
+        &self,
+        _session: SessionId,
+        _channel: Text,
+        _subscription: Subscription,
+    ) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(ready(Err(Error::new(codes::INTERNAL, "the session's frontend knows no channels"))))
     }
 
-    /// Ends the membership; a session that is no member stays none.
+    /// Ends the membership, with the farewell it was made with; a session that is no member stays none.
     fn unsubscribe(&self, _session: SessionId, _channel: &str) {}
 
     /// The frontend that holds the session.

@@ -16,6 +16,7 @@ use super::id::SessionId;
 use super::reason::{CloseReason, KickReason};
 use super::record::{unreadable, unwritable};
 use super::staged::Staged;
+use super::subscriptions::Subscription;
 use crate::wire::{Error, Handshake, Text, codes};
 
 /// How often [`Session::update`] tries before it gives a conflict back. Each conflict means that another writer got
@@ -258,7 +259,7 @@ impl Session {
     /// Makes the session a member of a channel: what any server [publishes](crate::App::publish) to it from then on
     /// reaches the client. The membership is kept by the frontend that holds the session. It ends with
     /// [`Session::unsubscribe`] or with the session, and with nothing else: not with this server. To subscribe again
-    /// changes nothing.
+    /// changes only what it subscribed [with](Session::subscribe_with).
     ///
     /// ```
     /// # async fn enter(app: cereus::App, session: cereus::Session) -> Result<(), cereus::Error> {
@@ -278,10 +279,21 @@ impl Session {
     ///
     /// When the future is dropped the session may be a member or not.
     pub async fn subscribe(&self, channel: &str) -> Result<(), Error> {
-        self.copy.entity().subscribe(self.id(), Text::copied(channel)).await
+        self.subscribe_with(channel, Subscription::new()).await
     }
 
-    /// Ends the session's membership of a channel, if it has one. What was published before may still arrive.
+    /// As [`Session::subscribe`], with what other members are to know of this one, and to get when it leaves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::subscribe`]; also PIT-400 when the subscription is larger than 4 KiB or its farewell's route longer
+    /// than 255 bytes.
+    pub async fn subscribe_with(&self, channel: &str, subscription: Subscription) -> Result<(), Error> {
+        self.copy.entity().subscribe(self.id(), Text::copied(channel), subscription).await
+    }
+
+    /// Ends the session's membership of a channel, if it has one, with its [farewell](Subscription::farewell). What was
+    /// published before may still arrive.
     pub fn unsubscribe(&self, channel: &str) {
         self.copy.entity().unsubscribe(self.id(), channel);
     }

@@ -46,4 +46,5 @@ pub use pool::{Entry, Pool};
 pub use reason::{CloseReason, KickReason};
 pub use record::Record;
 pub use representation::Representation;
-pub use subscriptions::Subscriptions;
+pub(crate) use subscriptions::Farewell;
+pub use subscriptions::{Subscription, Subscriptions};

@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 use super::entity::{BoxFuture, Entity};
 use super::id::SessionId;
 use super::record::Record;
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Subscription, Subscriptions};
 use crate::wire::{Error, Text, codes};
 
 /// A session that this frontend holds, and its connection.
@@ -46,9 +46,14 @@ impl Pool {
     /// # Errors
     ///
     /// PIT-000 `session not found`, PIT-400 for what is no name of a channel or when the session is in too many.
-    pub fn subscribe(&self, session: SessionId, channel: Text) -> BoxFuture<'static, Result<(), Error>> {
+    pub fn subscribe(
+        &self,
+        session: SessionId,
+        channel: Text,
+        subscription: Subscription,
+    ) -> BoxFuture<'static, Result<(), Error>> {
         match (self.get(session), self.subscriptions.get()) {
-            (Some(entry), Some(subscriptions)) => subscriptions.subscribe(&entry, channel),
+            (Some(entry), Some(subscriptions)) => subscriptions.subscribe(&entry, channel, subscription),
             (None, _) => Box::pin(ready(Err(Error::new(codes::UNKNOWN, "session not found")))),
             (_, None) => Box::pin(ready(Err(Error::new(codes::INTERNAL, "this server keeps no channels")))),
         }

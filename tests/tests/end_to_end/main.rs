@@ -9,6 +9,7 @@
 
 mod bounds;
 mod channels;
+mod chat;
 mod check;
 mod drain;
 mod faults;

@@ -78,6 +78,26 @@ async fn what_a_full_link_does_not_take_is_told() {
     assert_eq!(client.got(), ["again"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_for_the_others_reaches_all_but_one() {
+    let game = Game::new();
+    let (front, other, back) = (game.start("front", 1), game.start("other", 2), game.start("back", 3));
+    // Two frontends may give the same id.
+    let (ada, bob, twin) = (front.client(256), front.client(512), other.client(256));
+    for client in [&ada, &bob, &twin] {
+        client.subscribe("lobby").await.unwrap();
+    }
+    for host in [&front, &other, &back] {
+        let session = ada.session();
+        host.apps[0].publish_to_others_bytes(&session, "lobby", "news", "new").unwrap();
+    }
+    quiet().await;
+    assert_eq!(
+        (ada.got(), bob.got().concat(), twin.got().concat()),
+        (vec![], "newnewnew".into(), "newnewnew".to_owned())
+    );
+}
+
 #[test]
 fn a_full_queue_is_handed_out_by_who_brings_more() {
     let queue = Queue::new(4);
@@ -85,7 +105,7 @@ fn a_full_queue_is_handed_out_by_who_brings_more() {
     let deliver = |message: &Delivery| out.lock().push(String::from_utf8(message.push.body().to_vec()).unwrap());
     let message = |number: String| {
         let push = SharedPush::new(Text::from_static("news"), Bytes::from(number));
-        Arc::new(Delivery { channel: Text::from_static("lobby"), push })
+        Arc::new(Delivery { channel: Text::from_static("lobby"), push, except: None })
     };
     for (turn, number) in numbers(11).into_iter().enumerate() {
         assert_eq!(queue.put(message(number), deliver), turn == 0, "one task is enough");

@@ -13,7 +13,7 @@ use crate::group::filter::Filter;
 use crate::group::interest::{Interest, Peer, State};
 use crate::group::shard::Shard;
 use crate::rpc::proto;
-use crate::session::{Entry, Record, SessionId};
+use crate::session::{Entry, Record, SessionId, Subscription};
 use crate::wire::Text;
 
 const CHANNELS: usize = 6;
@@ -124,7 +124,8 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Join(session, channel) => {
-                let joined = self.shard.join(&self.entries[session], &name(channel), CHANNELS).unwrap();
+                let joined =
+                    self.shard.join(&self.entries[session], &name(channel), Subscription::new(), CHANNELS).unwrap();
                 assert_eq!(joined.is_first_here, !self.has_members(channel));
                 if joined.is_first_here {
                     self.interest.add(&name(channel));
@@ -133,7 +134,9 @@ impl World {
             }
             Step::Leave(session, channel) => {
                 let was_member = self.members.remove(&(session, channel));
-                let deserted = self.shard.leave(self.entries[session].record.id(), &name(channel));
+                let left = self.shard.leave(self.entries[session].record.id(), &name(channel));
+                assert_eq!(left.is_some(), was_member);
+                let deserted = left.is_some_and(|left| left.is_last_here);
                 assert_eq!(deserted, was_member && !self.has_members(channel));
                 if deserted {
                     self.desert(channel);
@@ -142,7 +145,8 @@ impl World {
             Step::End(session) => {
                 let before = self.members.clone();
                 self.members.retain(|(other, _)| *other != session);
-                let mut deserted = self.shard.end(self.entries[session].record.id());
+                let left = self.shard.end(self.entries[session].record.id()).into_iter();
+                let mut deserted: Vec<_> = left.filter(|left| left.is_last_here).map(|left| left.channel).collect();
                 deserted.sort();
                 let expected: Vec<usize> =
                     before.iter().filter(|(other, _)| *other == session).map(|(_, channel)| *channel).collect();

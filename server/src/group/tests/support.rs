@@ -16,7 +16,8 @@ use crate::rpc::bench_support::Deaf;
 use crate::rpc::tests::support::{Network, Stub, identity};
 use crate::rpc::{self, Families, Links, serve_incoming};
 use crate::session::{
-    BoxFuture, Changes, CloseReason, Entity, Entry, Frontend, KickReason, Pool, PushError, Record, SaveError, SessionId,
+    BoxFuture, Changes, CloseReason, Copy, Entity, Entry, Frontend, KickReason, Pool, PushError, Record, SaveError,
+    Session, SessionId, Subscription,
 };
 use crate::topology::{Publisher, Server, Snapshot, Topology};
 use crate::wire::{Error, Text};
@@ -113,8 +114,12 @@ impl Host {
     /// A client that is connected to it.
     pub(super) fn client(&self, id: i64) -> Arc<Client> {
         let session = SessionId::try_from(id).unwrap();
-        let client =
-            Arc::new(Client { record: Arc::new(Record::new(session)), pool: self.pool.clone(), got: Mutex::default() });
+        let client = Arc::new(Client {
+            record: Arc::new(Record::new(session)),
+            pool: self.pool.clone(),
+            frontend: Frontend { id: self.server.id.clone(), server_type: "room".into() },
+            got: Mutex::default(),
+        });
         self.pool.insert(Arc::new(Entry { record: client.record.clone(), entity: client.clone() }));
         client
     }
@@ -151,12 +156,27 @@ impl Host {
 pub(super) struct Client {
     pub(super) record: Arc<Record>,
     pool: Arc<Pool>,
+    frontend: Frontend,
     got: Mutex<Vec<String>>,
 }
 
 impl Client {
     pub(super) fn subscribe(&self, channel: &str) -> BoxFuture<'static, Result<(), Error>> {
-        self.pool.subscribe(self.record.id(), Text::copied(channel))
+        self.subscribe_with(channel, Subscription::new())
+    }
+
+    pub(super) fn subscribe_with(
+        &self,
+        channel: &str,
+        subscription: Subscription,
+    ) -> BoxFuture<'static, Result<(), Error>> {
+        self.pool.subscribe(self.record.id(), Text::copied(channel), subscription)
+    }
+
+    /// The session, as handlers see it.
+    pub(super) fn session(self: &Arc<Self>) -> Session {
+        let copy = Copy::new(self.record.representation(), self.clone(), Arc::default());
+        Session::new(copy, tokio::time::Instant::now())
     }
 
     pub(super) fn unsubscribe(&self, channel: &str) {
@@ -203,6 +223,6 @@ impl Entity for Client {
     fn unpin(&self, _: SessionId) {}
 
     fn address(&self) -> Frontend {
-        Frontend { id: "front".into(), server_type: "room".into() }
+        self.frontend.clone()
     }
 }

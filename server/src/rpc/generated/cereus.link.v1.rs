@@ -27,7 +27,7 @@ pub mod frame {
         /// Work for the acceptor.
         #[prost(message, tag = "2")]
         Request(super::Request),
-        /// The answer to a Request, Bind, SessionSave, Pin, Subscribe, Interest or Members of the receiver.
+        /// The answer to a Request, Bind, SessionSave, Pin, Subscribe, Interest, Members or Publish of the receiver.
         #[prost(message, tag = "3")]
         Response(super::Response),
         /// The answer to a Request is no longer wanted.
@@ -149,19 +149,21 @@ pub struct Request {
     #[prost(bytes = "bytes", tag = "9")]
     pub trace: ::prost::bytes::Bytes,
 }
-/// The answer to a Request, Bind, SessionSave, Pin, Subscribe, Interest or Members.
+/// The answer to a Request, Bind, SessionSave, Pin, Subscribe, Interest, Members or Publish.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Response {
     /// The id of what is answered.
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    /// None of these: done, and nothing to say (an acknowledged notify, pin, subscription or interest).
+    /// None of these: done, and nothing to say (an acknowledged notify, pin, subscription or interest, or a
+    /// confirmed publish).
     #[prost(oneof = "response::Outcome", tags = "2, 3, 4, 5, 6")]
     pub outcome: ::core::option::Option<response::Outcome>,
 }
 /// Nested message and enum types in `Response`.
 pub mod response {
-    /// None of these: done, and nothing to say (an acknowledged notify, pin, subscription or interest).
+    /// None of these: done, and nothing to say (an acknowledged notify, pin, subscription or interest, or a
+    /// confirmed publish).
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Outcome {
         /// The handler's reply.
@@ -387,6 +389,22 @@ pub struct Subscribe {
     /// UTF-8.
     #[prost(bytes = "bytes", tag = "3")]
     pub channel: ::prost::bytes::Bytes,
+    /// What Members tells of the session beside its uid.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub info: ::prost::bytes::Bytes,
+    /// Absent: nothing is published when the membership ends.
+    #[prost(message, optional, tag = "5")]
+    pub farewell: ::core::option::Option<Farewell>,
+}
+/// What the opener publishes to the channel when the membership ends: with Unsubscribe, or with the session.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Farewell {
+    /// UTF-8.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub route: ::prost::bytes::Bytes,
+    /// The payload.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub body: ::prost::bytes::Bytes,
 }
 /// A session leaves a channel.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -472,6 +490,13 @@ pub struct Publish {
     /// The payload.
     #[prost(bytes = "bytes", tag = "3")]
     pub body: ::prost::bytes::Bytes,
+    /// Chosen by the sender; names the question in the Response, which follows when nothing that comes later can overtake
+    /// the message. 0: nobody waits for that.
+    #[prost(uint64, tag = "4")]
+    pub id: u64,
+    /// A session of the receiver that does not get it, though it is a member; 0: all members do.
+    #[prost(int64, tag = "5")]
+    pub except: i64,
 }
 /// Asks who is in a channel.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -499,6 +524,9 @@ pub struct Member {
     /// UTF-8; empty: not bound.
     #[prost(bytes = "bytes", tag = "2")]
     pub uid: ::prost::bytes::Bytes,
+    /// What the session subscribed with.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub info: ::prost::bytes::Bytes,
 }
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

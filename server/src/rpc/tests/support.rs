@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
@@ -33,9 +33,17 @@ use crate::{
     topology::Server,
 };
 
-/// One end of a connection that can be cut, or go silent.
+/// Lets nothing through while it is shut.
+#[derive(Default)]
+struct Gate {
+    is_shut: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+/// One end of a connection that can be cut, go silent, or be held up.
 pub(crate) struct Wire {
     inner: DuplexStream,
+    gate: Arc<Gate>,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     silent: Arc<AtomicBool>,
 }
@@ -46,6 +54,10 @@ impl AsyncRead for Wire {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if self.silent.load(SeqCst) {
+            return Poll::Pending;
+        }
+        if self.gate.is_shut.load(SeqCst) {
+            self.gate.waiting.lock().push(context.waker().clone());
             return Poll::Pending;
         }
         Pin::new(&mut self.inner).poll_read(context, buf)
@@ -78,11 +90,17 @@ impl Connected for Wire {
     fn connect_info(&self) {}
 }
 
+/// What is done to a connection.
+struct Connection {
+    cut: CancellationToken,
+    gate: Arc<Gate>,
+}
+
 /// Who listens where, and the connections there are.
 #[derive(Clone, Default)]
 pub(crate) struct Network {
     listeners: Arc<Mutex<HashMap<String, mpsc::Sender<Wire>>>>,
-    connections: Arc<Mutex<Vec<CancellationToken>>>,
+    connections: Arc<Mutex<Vec<Connection>>>,
     silent: Arc<AtomicBool>,
     attempts: Arc<AtomicUsize>,
 }
@@ -90,7 +108,20 @@ pub(crate) struct Network {
 impl Network {
     /// Cuts all connections; new ones can be made.
     pub(crate) fn cut(&self) {
-        self.connections.lock().drain(..).for_each(|connection| connection.cancel());
+        self.connections.lock().drain(..).for_each(|connection| connection.cut.cancel());
+    }
+
+    /// What is on its way over the connections that there are stays there until `release`; new ones are as ever.
+    pub(crate) fn hold(&self) {
+        self.connections.lock().iter().for_each(|connection| connection.gate.is_shut.store(true, SeqCst));
+    }
+
+    /// Ends `hold`.
+    pub(crate) fn release(&self) {
+        for Connection { gate, .. } in &*self.connections.lock() {
+            gate.is_shut.store(false, SeqCst);
+            gate.waiting.lock().drain(..).for_each(Waker::wake);
+        }
     }
 
     /// From now on all packets are lost.
@@ -114,9 +145,15 @@ impl Network {
         let listener = self.listeners.lock().get(address).cloned().ok_or(io::ErrorKind::ConnectionRefused)?;
         let (here, there) = tokio::io::duplex(256 << 10);
         let cut = CancellationToken::new();
-        let wire = |inner| Wire { inner, cut: Box::pin(cut.clone().cancelled_owned()), silent: self.silent.clone() };
+        let gate = Arc::new(Gate::default());
+        let wire = |inner| Wire {
+            inner,
+            gate: gate.clone(),
+            cut: Box::pin(cut.clone().cancelled_owned()),
+            silent: self.silent.clone(),
+        };
         let (here, there) = (wire(here), wire(there));
-        self.connections.lock().push(cut);
+        self.connections.lock().push(Connection { cut, gate });
         listener.try_send(there).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok(here)
     }
