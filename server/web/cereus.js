@@ -575,7 +575,8 @@ export class Client {
   #listeners = new Map();
 
   /**
-   * @param {string} url  `ws://…` or `wss://…`.
+   * @param {string | (() => string | Promise<string>)} url  `ws://…` or `wss://…`. A function is called for each connection,
+   *   so that another frontend can be chosen when one is lost.
    * @param {Options} [options]
    */
   constructor(url, options = {}) {
@@ -698,13 +699,14 @@ export class Client {
     const { user, sys, connectTimeout, WebSocket } = this.#options;
     try {
       const fresh = typeof user === 'function' ? await user() : user;
+      const url = typeof this.#url === 'function' ? await this.#url() : this.#url;
       if (this.#attempt !== attempt) return;
       const own = { platform: 'web', libVersion: VERSION, dict: true, kickReason: true, drain: true };
       const handshake = utf8.encode(JSON.stringify({ sys: { ...own, ...sys }, user: fresh }));
       if (handshake.length > MAX_HANDSHAKE) {
         throw new ClientError('tooLarge', `a handshake of ${handshake.length} bytes is larger than ${MAX_HANDSHAKE}`);
       }
-      this.#connection = new Connection(new WebSocket(this.#url), handshake, connectTimeout, {
+      this.#connection = new Connection(new WebSocket(url), handshake, connectTimeout, {
         opened: (greeting) => this.#opened(greeting),
         message: (message) => this.#received(message),
         kicked: (kick) => this.#emit('sys.kick', () => kick),

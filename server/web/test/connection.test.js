@@ -279,6 +279,26 @@ test('after a loss the client comes back, and sends nothing twice', async (t) =>
   assert.equal(await again, 'yes');
 });
 
+test('a function says where to connect, each time anew', async (t) => {
+  const urls = ['ws://one', 'ws://two'];
+  const url = async () => urls.shift() ?? Promise.reject(new Error('nobody is there'));
+  const { network, socket, states, tick } = await connect(t, { url });
+  assert.equal(socket.url, 'ws://one');
+  socket.lose();
+  tick(375);
+  await settled();
+  assert.equal(network.last().url, 'ws://two');
+  network.last().lose();
+  // Where there is nothing to choose from, it is asked again.
+  tick(750);
+  await settled();
+  assert.deepEqual([network.sockets.length, states.at(-1)], [2, ['reconnecting', 'nobody is there', 1500]]);
+  urls.push('ws://three');
+  tick(1500);
+  await settled();
+  assert.equal(network.last().url, 'ws://three');
+});
+
 test('a user that cannot be had while coming back is asked for again', async (t) => {
   const users = [() => ({}), () => Promise.reject(new Error('no token')), () => ({ token: 't' })];
   const { client, network, socket, states, tick } = await connect(t, { user: () => users.shift()() });

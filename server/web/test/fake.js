@@ -107,11 +107,11 @@ class FakeSocket {
 export const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A client and its network; time stands still until it is moved. */
-export function setUp(t, options = {}) {
+export function setUp(t, { url = 'ws://game', ...options } = {}) {
   t.mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   t.mock.method(Math, 'random', () => 0.5);
   const network = fakeNetwork();
-  const client = new Client('ws://game', { WebSocket: network.WebSocket, ...options });
+  const client = new Client(url, { WebSocket: network.WebSocket, ...options });
   const states = [];
   client.on('sys.state', ({ state, error, retryIn }) => {
     states.push([state, error && (error.reason ?? error.message), retryIn].filter((part) => part !== undefined));

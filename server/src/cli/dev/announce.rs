@@ -28,6 +28,8 @@ pub(super) struct Announcement {
     pub(super) greets: bool,
     /// What the game is called, when that has to be said to reach it.
     pub(super) name: Option<String>,
+    /// Where the page for browsers is.
+    pub(super) page: Option<String>,
     pub(super) output: Output,
 }
 
@@ -88,6 +90,7 @@ impl Announcement {
         if lines.is_empty() {
             lines.push("ready; no type has a frontend to connect to".to_owned());
         }
+        lines.extend(self.page.as_ref().map(|page| format!("page:  {page}")));
         let tcp = frontends.first().and_then(|server| server.clients.get("tcp")?.strip_suffix(" (TCP)"));
         if let Some(address) = tcp.filter(|_| self.greets) {
             lines.push(format!("try:   {executable} request {address} room.room.hello '{{\"name\":\"Ada\"}}'"));

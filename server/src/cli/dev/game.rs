@@ -24,11 +24,16 @@ use crate::app::StopStage;
 /// Most servers of one type on one machine.
 const MOST: u32 = 100;
 
+/// Gets what is done, or why nothing is.
+pub(super) type Answer = oneshot::Sender<Result<String, String>>;
+
 /// What is asked of a game.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Have so many servers of a type. The answer says what is done about it, or why nothing is.
-    Scale { server_type: String, replicas: u32, answer: oneshot::Sender<Result<String, String>> },
+    /// Have so many servers of a type.
+    Scale { server_type: String, replicas: u32, answer: Answer },
+    /// Kill the process of a server, as a crash would; it is started again like after one.
+    Kill { server: String, answer: Answer },
     /// Run these manifests instead.
     Apply(Vec<Manifest>),
 }
@@ -96,6 +101,9 @@ impl Game {
                 self.publish();
                 let _ = answer.send(result);
             }
+            Command::Kill { server, answer } => {
+                let _ = answer.send(self.kill(&server).await);
+            }
             Command::Apply(manifests) => self.apply(manifests).await,
         }
     }
@@ -121,6 +129,17 @@ impl Game {
             kind.settled = false;
             self.around.output.own(&said).await;
         }
+        Ok(said)
+    }
+
+    async fn kill(&self, name: &str) -> Result<String, String> {
+        let members = || self.types.values().flat_map(|kind| &kind.members);
+        let Some(member) = members().find(|member| member.replica.name == name) else {
+            return Err(suggestion::unknown("server", name, members().map(|member| member.replica.name.as_str())));
+        };
+        member.kill()?;
+        let said = format!("{name} is killed");
+        self.around.output.own(&said).await;
         Ok(said)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{cmp::Reverse, collections::BTreeMap, time::UNIX_EPOCH};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -56,6 +57,14 @@ impl Member {
 
     fn is_ready(&self) -> bool {
         self.life.borrow().state == State::Ready
+    }
+
+    /// End its process at once, as a crash would. Why not, if not.
+    pub(super) fn kill(&self) -> Result<(), String> {
+        let name = &self.replica.name;
+        let pid = self.life.borrow().pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| format!("{name} has no process now"))?;
+        kill_process(pid, Signal::KILL).map_err(|error| format!("{name} cannot be killed: {error}"))
     }
 }
 

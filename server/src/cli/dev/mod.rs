@@ -14,6 +14,7 @@ mod logs;
 mod manifest;
 mod member;
 mod output;
+mod page;
 mod ports;
 mod probe;
 mod process;
@@ -28,7 +29,7 @@ pub(super) mod table;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -47,6 +48,7 @@ use self::{
     game::{Command, Game},
     manifest::Manifest,
     output::Output,
+    page::Page,
     process::Surroundings,
     registry::Registry,
     replica::Workplace,
@@ -70,6 +72,13 @@ pub(crate) struct DevArguments {
     /// Where clients of the built-in game connect over WebSocket; 127.0.0.1:3251 if not said.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "files")]
     ws: Option<SocketAddr>,
+    /// Where the page for browsers is; 127.0.0.1:8080 if not said, or the next port when that is in use. Whoever reaches
+    /// it can scale and kill servers.
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// Serve no page.
+    #[arg(long, conflicts_with = "http")]
+    no_http: bool,
     #[command(flatten)]
     chosen: Chosen,
 }
@@ -84,6 +93,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
     let (manifests, edits) = arguments.manifests(&executable)?;
     let client_address = arguments.client_address()?;
     arguments.check_ports(&manifests, client_address)?;
+    let page = arguments.page(&manifests)?;
     let directory = tempfile::Builder::new().prefix("cereus-dev-").tempdir().context("no temporary folder")?;
     let mut workplace = Workplace::new(directory.path().to_owned(), logging.log.clone());
     workplace.client_address = client_address;
@@ -94,6 +104,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
         executable: executable.clone(),
         greets: arguments.files.is_empty() && application.answers("room", "hello"),
         name: (!place.is_default()).then(|| place.name().to_owned()),
+        page: page.as_ref().map(Page::shown),
         output: output.clone(),
     };
 
@@ -106,7 +117,13 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
         let (commands, queue) = mpsc::channel(COMMANDS);
         let status = game.status();
         let desk = Desk { commands: commands.clone(), status: status.clone(), output: output.clone() };
-        let visitors = control::serve(&place, desk)?;
+        let visitors = control::serve(&place, desk.clone())?;
+        let page = async {
+            match page {
+                Some(page) => page.serve(desk).await,
+                None => std::future::pending().await,
+            }
+        };
         let edits = async {
             match edits {
                 Some(edits) => edits.follow(commands.clone(), output.clone()).await,
@@ -120,6 +137,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
             () = signals => {}
             () = stop_unheard(&output, &stop) => {}
             () = visitors => {}
+            failed = page => failed.context("the page cannot be served")?,
             () = edits => {}
             _ = async { tokio::join!(announce, game.run(queue)) } => {}
         }
@@ -153,6 +171,17 @@ impl DevArguments {
         let manifests = read(&Manifests::Paths(self.files.clone()))?;
         edits.begin_with(&manifests);
         Ok((manifests, Some(edits)))
+    }
+
+    /// Listen for browsers, unless nobody wants that.
+    fn page(&self, manifests: &[Manifest]) -> anyhow::Result<Option<Page>> {
+        if self.no_http {
+            return Ok(None);
+        }
+        let frontends = manifests.iter().filter_map(|manifest| manifest.server_type.spec.frontend.as_ref());
+        let promised: BTreeSet<u16> =
+            frontends.flat_map(|frontend| &frontend.acceptors).map(|acceptor| acceptor.port).collect();
+        self.http.map_or_else(|| Page::anywhere(&promised), |address| Page::at(address, &promised)).map(Some)
     }
 
     /// `--tcp` and `--ws`.

@@ -141,13 +141,12 @@ impl Process {
                         self.stop(running, probe.as_mut(), asked.all).await;
                         break;
                     };
-                    running.last_lines().await;
+                    self.gone(&mut running).await;
                     (running.started.elapsed(), ending(status))
                 }
                 Err(error) => (Duration::ZERO, format!("could not be started: {error}")),
             };
             self.update(|life| {
-                life.pid = None;
                 life.since = SystemTime::now();
                 life.restarts += 1;
                 life.reason = Some(reason.clone());
@@ -262,6 +261,12 @@ impl Process {
             // It fails only when the process is gone.
             let _ = running.child.kill().await;
         }
+        self.gone(&mut running).await;
+    }
+
+    /// The child was waited for: its number may be that of another process from now on.
+    async fn gone(&self, running: &mut Running) {
+        self.update(|life| life.pid = None);
         running.last_lines().await;
     }
 

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     super::{
         census,
-        game::Command,
+        game::{self, Command},
         logs::{LogLine, Logs},
         output::Output,
         status::{GameStatus, TypeStatus},
@@ -29,6 +29,9 @@ use super::{
 const LONGEST: u64 = 64 * 1024;
 /// Most who may be served at a time; others wait.
 const MOST: usize = 64;
+
+/// What who asks is told when it is too late.
+const STOPPING: &str = "the game is stopping";
 
 /// What answers come from; cheap to clone.
 #[derive(Debug, Clone)]
@@ -97,7 +100,8 @@ impl Desk {
         }
     }
 
-    async fn get(&self) -> GameStatus {
+    /// What runs, with sessions.
+    pub(in super::super) async fn get(&self) -> GameStatus {
         let mut status = GameStatus::clone(&self.status.borrow());
         let admins = status.servers.iter().filter(|server| server.pid.is_some());
         let admins = admins.filter_map(|server| Some((server.name.clone(), server.admin.parse::<SocketAddr>().ok()?)));
@@ -108,6 +112,16 @@ impl Desk {
         status
     }
 
+    /// Have the game do something; what it says about that.
+    pub(in super::super) async fn order(
+        &self,
+        command: impl FnOnce(game::Answer) -> Command,
+    ) -> Result<String, String> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_| STOPPING.to_owned())?;
+        answered.await.map_err(|_| STOPPING.to_owned())?
+    }
+
     async fn scale(
         &self,
         server_type: String,
@@ -115,11 +129,8 @@ impl Desk {
         wait: bool,
         writer: &mut OwnedWriteHalf,
     ) -> Result<(), Failure> {
-        let stopping = || Failure::Said("the game is stopping".to_owned());
-        let (answer, answered) = oneshot::channel();
-        let command = Command::Scale { server_type: server_type.clone(), replicas, answer };
-        self.commands.send(command).await.map_err(|_| stopping())?;
-        let said = answered.await.map_err(|_| stopping())?.map_err(Failure::Said)?;
+        let order = self.order(|answer| Command::Scale { server_type: server_type.clone(), replicas, answer });
+        let said = order.await.map_err(Failure::Said)?;
         send(writer, &Answer::Said(said)).await?;
         if !wait {
             return Ok(());
@@ -140,7 +151,7 @@ impl Desk {
             if now.is_settled() {
                 return Ok(());
             }
-            status.changed().await.map_err(|_| stopping())?;
+            status.changed().await.map_err(|_| Failure::Said(STOPPING.to_owned()))?;
         }
     }
 
