@@ -158,6 +158,7 @@ impl Kind {
             name: name.to_owned(),
             frontend: self.manifest.is_frontend(),
             desired: self.wanted,
+            servers: self.members.len() as u32,
             ready: count(&|member| !member.is_leaving() && member.is_ready()),
             updated: count(&|member| !member.is_leaving() && member.generation == self.generation),
             draining: count(&Member::is_leaving),
