@@ -30,7 +30,9 @@ struct Lines(mpsc::Sender<String>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.blocking_send(String::from_utf8_lossy(bytes).into_owned()).map_err(io::Error::other)?;
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            self.0.blocking_send(line.to_owned()).map_err(io::Error::other)?;
+        }
         Ok(bytes.len())
     }
 
@@ -222,6 +224,27 @@ async fn readiness_follows_the_probe_with_patience_for_failures() {
         .collect();
     assert_eq!(*changes.borrow(), expected);
     assert_eq!(start.elapsed(), Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_live_is_lost() {
+    let probes = cereus_crds::contract::probes(cereus_crds::Protocol::Cereus);
+    // The last letter is probed again and again; seconds until it is lost.
+    for (script, seconds, what) in [
+        ("f", 119, "did not start (/livez failed 120 times)"),
+        ("ffsf", 2 + 1 + 2 * 5, "was not live (/livez failed 3 times)"),
+        ("sffsffsf", 1 + 6 * 5 + 2 * 5, "was not live (/livez failed 3 times)"),
+    ] {
+        let start = Instant::now();
+        let next = Cell::new(0);
+        let probe = |_| {
+            let letter = script.chars().nth(next.get().min(script.len() - 1));
+            next.set(next.get() + 1);
+            std::future::ready(letter == Some('s'))
+        };
+        assert_eq!(probe::lost(probe, probes).await, what, "{script}");
+        assert_eq!(start.elapsed(), Duration::from_secs(seconds), "{script}");
+    }
 }
 
 #[tokio::test]

@@ -161,6 +161,22 @@ fn servers_end_when_it_is_killed() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_is_replaced() {
+    let mut dev = Dev::start();
+    let servers = dev.servers();
+    let start = Instant::now();
+    kill_process(servers[1].1, Signal::STOP).expect("it runs");
+    dev.line("room-1 was not live (/livez failed 3 times) and was killed; it starts again in 0.2 s");
+    assert!(start.elapsed() > Duration::from_secs(10), "{:?}", start.elapsed());
+    dev.line("room-1      | ");
+    assert!(!runs(servers[1].1));
+    let (done, said) = dev.ask(&["get", "servers", "-o", "json"]);
+    let servers: Vec<serde_json::Value> = serde_json::from_str(&said).expect("it is JSON");
+    assert!(done && servers[1]["reason"] == "was not live (/livez failed 3 times) and was killed", "{said}");
+    dev.stop();
+}
+
+#[test]
 fn it_stops_when_nobody_reads_its_output() {
     let mut dev = Dev::start();
     let servers = dev.servers();
