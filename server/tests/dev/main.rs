@@ -158,6 +158,19 @@ fn servers_end_when_it_is_killed() {
     assert_eq!(servers.len(), 3);
     dev.child.kill().expect("it runs");
     ended(&servers);
+    // The files of its servers go when the name is used again.
+    let files = dev.folder.path().join("cereus/dev.files");
+    let count = || fs::read_dir(&files).map_or(0, Iterator::count);
+    assert_eq!(count(), 1);
+    let left = fs::read_dir(&files).expect("it is there").next().expect("there is one").expect("it can be read").path();
+    let folder = std::mem::replace(&mut dev.folder, TempDir::new().expect("a folder can be made"));
+    let mut next = Dev::with(folder, &["--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0"]);
+    next.line("ready: clients connect to");
+    assert!(!left.exists());
+    assert_eq!(count(), 1);
+    next.signal(Signal::INT);
+    assert!(next.child.wait().expect("it is our child").success());
+    assert!(!files.exists());
 }
 
 #[test]

@@ -84,8 +84,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
     let (manifests, edits) = arguments.manifests(&executable)?;
     let client_address = arguments.client_address()?;
     arguments.check_ports(&manifests, client_address)?;
-    let directory = tempfile::Builder::new().prefix("cereus-dev-").tempdir().context("no temporary folder")?;
-    let mut workplace = Workplace::new(directory.path().to_owned(), logging.log.clone());
+    let mut workplace = Workplace::new(place.files()?, logging.log.clone());
     workplace.client_address = client_address;
     let width = manifests.iter().map(|manifest| manifest.name.len() + 2).max();
     let output = Output::start(width.unwrap_or(0))?;
