@@ -1,6 +1,8 @@
 //! `cereus dev` as a person meets it: real processes, started, crashed, stopped and abandoned.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
+mod terminal;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},

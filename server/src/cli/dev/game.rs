@@ -81,6 +81,11 @@ impl Game {
                 () = self.reconcile() => {}
             }
         }
+        for member in self.types.values().flat_map(|kind| &kind.members) {
+            // They are asked already; so it is seen.
+            member.leave.send_replace(true);
+        }
+        self.publish();
         while let Some(ended) = self.processes.join_next().await {
             self.forget(&ended.unwrap_or_default());
             self.publish();

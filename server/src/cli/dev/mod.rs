@@ -23,6 +23,7 @@ mod rollout;
 mod status;
 mod suggestion;
 pub(super) mod table;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
@@ -114,12 +115,13 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
         };
         // The queue has room for the first.
         commands.send(Command::Apply(manifests)).await?;
-        let announce = announcement.say(status, stop.subscribe());
+        let announce = announcement.say(status.clone(), stop.subscribe());
         tokio::select! {
             () = signals => {}
             () = stop_unheard(&output, &stop) => {}
             () = visitors => {}
             () = edits => {}
+            () = terminal::show(status, output.clone()) => {}
             _ = async { tokio::join!(announce, game.run(queue)) } => {}
         }
         anyhow::Ok(())
