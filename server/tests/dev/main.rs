@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
 mod terminal;
+mod watch;
 
 use std::{
     fs,
@@ -38,8 +39,11 @@ impl Dev {
     }
 
     fn with(folder: TempDir, arguments: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.arg("dev").args(arguments).env("XDG_RUNTIME_DIR", folder.path());
+        Self::of(Command::new(BINARY).arg("dev").args(arguments), folder)
+    }
+
+    fn of(command: &mut Command, folder: TempDir) -> Self {
+        command.env("XDG_RUNTIME_DIR", folder.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Self { child, output: Some(output), folder }

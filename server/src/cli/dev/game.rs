@@ -31,6 +31,8 @@ pub(super) enum Command {
     Scale { server_type: String, replicas: u32, answer: oneshot::Sender<Result<String, String>> },
     /// Run these manifests instead.
     Apply(Vec<Manifest>),
+    /// The executable is a new one: replace all servers.
+    Replace,
 }
 
 /// What runs.
@@ -102,6 +104,10 @@ impl Game {
                 let _ = answer.send(result);
             }
             Command::Apply(manifests) => self.apply(manifests).await,
+            Command::Replace => {
+                self.types.values_mut().for_each(Kind::renew);
+                self.around.output.own("the build is new; the servers are replaced one at a time").await;
+            }
         }
     }
 

@@ -105,6 +105,12 @@ impl Kind {
         said
     }
 
+    /// Its servers are to be replaced, though the manifest is the same.
+    pub(super) fn renew(&mut self) {
+        self.generation += 1;
+        self.settled = false;
+    }
+
     /// It is in no manifest any more.
     pub(super) fn remove(&mut self) {
         self.removed = true;

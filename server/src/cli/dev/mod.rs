@@ -17,6 +17,7 @@ mod output;
 mod ports;
 mod probe;
 mod process;
+mod rebuild;
 mod registry;
 mod replica;
 mod rollout;
@@ -49,6 +50,7 @@ use self::{
     manifest::Manifest,
     output::Output,
     process::Surroundings,
+    rebuild::Rebuild,
     registry::Registry,
     replica::Workplace,
 };
@@ -71,6 +73,9 @@ pub(crate) struct DevArguments {
     /// Where clients of the built-in game connect over WebSocket; 127.0.0.1:3251 if not said.
     #[arg(long, value_name = "ADDRESS", conflicts_with = "files")]
     ws: Option<SocketAddr>,
+    /// Build with cargo when sources change, and replace the servers; for games that are started with `cargo run`.
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     chosen: Chosen,
 }
@@ -81,6 +86,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
     let quiet = std::env::var_os("RUST_LOG").is_none().then_some("warn");
     app::install_telemetry(logging.log.as_deref().or(quiet), app::LogFormat::Human)?;
     let executable = std::env::current_exe().context("the own executable cannot be found")?;
+    let rebuild = arguments.watch.then(|| Rebuild::watch(&executable)).transpose()?;
     let place = Place::take(arguments.chosen.name.as_deref())?;
     let (manifests, edits) = arguments.manifests(&executable)?;
     let client_address = arguments.client_address()?;
@@ -113,6 +119,12 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
                 None => std::future::pending().await,
             }
         };
+        let rebuilds = async {
+            match rebuild {
+                Some(rebuild) => rebuild.follow(commands.clone(), output.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
         // The queue has room for the first.
         commands.send(Command::Apply(manifests)).await?;
         let announce = announcement.say(status.clone(), stop.subscribe());
@@ -121,6 +133,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging) -> anyhow::Result
             () = stop_unheard(&output, &stop) => {}
             () = visitors => {}
             () = edits => {}
+            () = rebuilds => {}
             () = terminal::show(status, output.clone()) => {}
             _ = async { tokio::join!(announce, game.run(queue)) } => {}
         }
