@@ -89,7 +89,7 @@ impl Window {
             let left = SEEN.saturating_sub(start.elapsed());
             match self.written.recv_timeout(left) {
                 Ok(bytes) => self.screen.write(&bytes),
-                Err(_) => panic!("{what} was not seen in:\n{}", self.screen.text()),
+                Err(error) => panic!("{what} was not seen ({error}) in:\n{}", self.screen.text()),
             }
         }
     }

@@ -482,3 +482,18 @@ async fn lines_are_kept_in_order_and_bounded() {
     assert_eq!(kept.len(), 512 * 1024 / 1000);
     assert!(logs.knows("room-2") && !logs.knows("room-3"));
 }
+
+#[test]
+fn a_type_with_a_server_to_replace_is_not_settled() {
+    let counts = |servers| super::status::TypeStatus {
+        name: "room".to_owned(),
+        frontend: false,
+        desired: 2,
+        servers,
+        ready: 2,
+        updated: 2,
+        draining: 0,
+    };
+    // Ready are an old one and a new one; another new one is not yet.
+    assert!(counts(2).is_settled() && !counts(3).is_settled());
+}
