@@ -20,8 +20,12 @@ struct Complaint {
 /// The library as the tests that are built now use it: whatever was built last.
 fn library(folder: &Path) -> PathBuf {
     let files = fs::read_dir(folder).expect("the tests are in it").map(|entry| entry.expect("it can be read"));
-    let is_library = |name: &str| name.starts_with("libcereus-") && name.ends_with(".rlib");
-    let libraries = files.filter(|file| file.file_name().to_str().is_some_and(is_library));
+    let libraries = files.filter(|file| {
+        let path = file.path();
+        let is_library =
+            path.file_stem().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("libcereus-"));
+        is_library && path.extension().is_some_and(|extension| extension == "rlib")
+    });
     let dated = libraries.map(|file| (file.metadata().and_then(|data| data.modified()).expect("a date"), file.path()));
     dated.max().expect("tests are built after the library").1
 }

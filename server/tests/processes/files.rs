@@ -19,7 +19,7 @@ fn first_free_file(pid: Pid) -> u64 {
         .map(|entry| entry.expect("it can be read").file_name())
         .map(|name| name.to_str().and_then(|name| name.parse().ok()).expect("a number"))
         .collect();
-    (0..).find(|number| !open.contains(number)).expect("there are few")
+    (0..u64::from(u16::MAX)).find(|number| !open.contains(number)).expect("there are few")
 }
 
 #[test]

@@ -89,8 +89,9 @@ async fn a_number_in_flight_is_answered() {
 async fn a_fixed_rate_is_kept() {
     let server = TestServer::start(Transport::Tcp).await;
     let report = run_echo(&server, "--route x.y.echo --connections 7 --rate 1000 --warmup 20ms").await;
-    // All that was due in 200 ms, but for answers that were under way at its two ends: a busy machine has more of those.
-    assert!((160..=240).contains(&report.answered), "{report:?}");
+    // What was due in 200 ms, but for answers that were under way at its two ends: a busy machine has more of those.
+    // Without the rate there would be thousands.
+    assert!((100..=400).contains(&report.answered), "{report:?}");
     assert_eq!((report.unsent, report.unanswered), (0, 0));
 }
 

@@ -4,21 +4,16 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 use super::{
     output::Output,
     probe,
     status::{GameStatus, ServerState, ServerStatus, TypeStatus},
-    table,
 };
 use crate::app::StopStage;
-
-/// A table is shown when nothing has changed for this long.
-const QUIET: Duration = Duration::from_millis(300);
 
 /// Says it.
 #[derive(Debug)]
@@ -45,7 +40,7 @@ impl Announcement {
             for line in self.invitation(&status.borrow()) {
                 self.output.own(&line).await;
             }
-            self.tables(&mut status).await;
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             biased;
@@ -101,27 +96,6 @@ impl Announcement {
         }
         lines.push("Ctrl-C stops everything".to_owned());
         lines
-    }
-
-    /// On a terminal, show a table each time the game has come to rest after a change.
-    async fn tables(&self, status: &mut Status) {
-        let mut last = String::new();
-        while self.output.is_terminal() {
-            if status.changed().await.is_err() {
-                break;
-            }
-            while timeout(QUIET, status.changed()).await.is_ok_and(|changed| changed.is_ok()) {}
-            let now = Arc::clone(&status.borrow_and_update());
-            let rest = now.servers.iter().map(|one| (&one.name, one.state, one.restarts)).collect::<Vec<_>>();
-            let rest = format!("{rest:?}");
-            if now.types.iter().all(TypeStatus::is_settled) && rest != last {
-                for line in table::servers(&now.servers, false).lines() {
-                    self.output.own(line).await;
-                }
-                last = rest;
-            }
-        }
-        std::future::pending::<()>().await;
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) enum Command {
     Kill { server: String, answer: Answer },
     /// Run these manifests instead.
     Apply(Vec<Manifest>),
+    /// The executable is a new one: replace all servers.
+    Replace,
 }
 
 /// What runs.
@@ -86,6 +88,11 @@ impl Game {
                 () = self.reconcile() => {}
             }
         }
+        for member in self.types.values().flat_map(|kind| &kind.members) {
+            // They are asked already; so it is seen.
+            member.leave.send_replace(true);
+        }
+        self.publish();
         while let Some(ended) = self.processes.join_next().await {
             self.forget(&ended.unwrap_or_default());
             self.publish();
@@ -105,6 +112,10 @@ impl Game {
                 let _ = answer.send(self.kill(&server).await);
             }
             Command::Apply(manifests) => self.apply(manifests).await,
+            Command::Replace => {
+                self.types.values_mut().for_each(Kind::renew);
+                self.around.output.own("the build is new; the servers are replaced one at a time").await;
+            }
         }
     }
 

@@ -114,6 +114,12 @@ impl Kind {
         said
     }
 
+    /// Its servers are to be replaced, though the manifest is the same.
+    pub(super) fn renew(&mut self) {
+        self.generation += 1;
+        self.settled = false;
+    }
+
     /// It is in no manifest any more.
     pub(super) fn remove(&mut self) {
         self.removed = true;
@@ -167,6 +173,7 @@ impl Kind {
             name: name.to_owned(),
             frontend: self.manifest.is_frontend(),
             desired: self.wanted,
+            servers: self.members.len() as u32,
             ready: count(&|member| !member.is_leaving() && member.is_ready()),
             updated: count(&|member| !member.is_leaving() && member.generation == self.generation),
             draining: count(&Member::is_leaving),

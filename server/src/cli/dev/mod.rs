@@ -18,12 +18,14 @@ mod page;
 mod ports;
 mod probe;
 mod process;
+mod rebuild;
 mod registry;
 mod replica;
 mod rollout;
 mod status;
 mod suggestion;
 pub(super) mod table;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +52,7 @@ use self::{
     output::Output,
     page::Page,
     process::Surroundings,
+    rebuild::Rebuild,
     registry::Registry,
     replica::Workplace,
 };
@@ -79,6 +82,9 @@ pub(crate) struct DevArguments {
     /// Serve no page.
     #[arg(long, conflicts_with = "http")]
     no_http: bool,
+    /// Build with cargo when sources change, and replace the servers; for games that are started with `cargo run`.
+    #[arg(long)]
+    watch: bool,
     #[command(flatten)]
     chosen: Chosen,
 }
@@ -89,13 +95,13 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
     let quiet = std::env::var_os("RUST_LOG").is_none().then_some("warn");
     app::install_telemetry(logging.log.as_deref().or(quiet), app::LogFormat::Human)?;
     let executable = std::env::current_exe().context("the own executable cannot be found")?;
+    let rebuild = arguments.watch.then(|| Rebuild::watch(&executable)).transpose()?;
     let place = Place::take(arguments.chosen.name.as_deref())?;
     let (manifests, edits) = arguments.manifests(&executable)?;
     let client_address = arguments.client_address()?;
     arguments.check_ports(&manifests, client_address)?;
     let page = arguments.page(&manifests)?;
-    let directory = tempfile::Builder::new().prefix("cereus-dev-").tempdir().context("no temporary folder")?;
-    let mut workplace = Workplace::new(directory.path().to_owned(), logging.log.clone());
+    let mut workplace = Workplace::new(place.files()?, logging.log.clone());
     workplace.client_address = client_address;
     let width = manifests.iter().map(|manifest| manifest.name.len() + 2).max();
     let output = Output::start(width.unwrap_or(0))?;
@@ -130,15 +136,23 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
                 None => std::future::pending().await,
             }
         };
+        let rebuilds = async {
+            match rebuild {
+                Some(rebuild) => rebuild.follow(commands.clone(), output.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
         // The queue has room for the first.
         commands.send(Command::Apply(manifests)).await?;
-        let announce = announcement.say(status, stop.subscribe());
+        let announce = announcement.say(status.clone(), stop.subscribe());
         tokio::select! {
             () = signals => {}
             () = stop_unheard(&output, &stop) => {}
             () = visitors => {}
             failed = page => failed.context("the page cannot be served")?,
             () = edits => {}
+            () = rebuilds => {}
+            () = terminal::show(status, output.clone()) => {}
             _ = async { tokio::join!(announce, game.run(queue)) } => {}
         }
         anyhow::Ok(())

@@ -15,10 +15,15 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::logs::Logs;
+use super::{
+    logs::Logs,
+    terminal::{self, Screen},
+};
 
 /// Lines that wait for a slow terminal; then the servers wait.
 const QUEUE: usize = 1024;
+/// Bytes of lines that are written at once, about.
+const BATCH: usize = 64 * 1024;
 /// A longer line is broken.
 const LONGEST_LINE: u64 = 64 * 1024;
 /// Colours of names, in turn: cyan, yellow, magenta, green, blue.
@@ -26,10 +31,17 @@ const COLOURS: [u8; 5] = [36, 33, 35, 32, 34];
 /// The name before the lines of this command itself.
 const OWN: &str = "dev";
 
+/// What is to be written.
+#[derive(Debug)]
+enum Piece {
+    Line(Vec<u8>),
+    Panel(Vec<String>),
+}
+
 /// Writes lines, whole and in order. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
-    lines: mpsc::Sender<Vec<u8>>,
+    pieces: mpsc::Sender<Piece>,
     writer: Arc<parking_lot::Mutex<Option<JoinHandle<()>>>>,
     width: Arc<AtomicUsize>,
     logs: Arc<Logs>,
@@ -41,23 +53,30 @@ impl Output {
     /// Write to standard output, from a thread of its own: a terminal that stands still must not hold up supervision.
     /// Names are as long as `width`.
     pub(super) fn start(width: usize) -> io::Result<Self> {
-        let off = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let terminal = io::stdout().is_terminal();
-        Ok(Self { terminal, ..Self::to(io::stdout(), width, terminal && !off)? })
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb") || is_set("CI");
+        let terminal = io::stdout().is_terminal() && !is_dumb;
+        if terminal {
+            clear_before_panics();
+        }
+        Ok(Self { terminal, ..Self::to(io::stdout(), width, terminal && !is_set("NO_COLOR"))? })
     }
 
-    pub(super) fn to(mut target: impl Write + Send + 'static, width: usize, coloured: bool) -> io::Result<Self> {
-        let (lines, mut queue) = mpsc::channel::<Vec<u8>>(QUEUE);
+    pub(super) fn to(target: impl Write + Send + 'static, width: usize, coloured: bool) -> io::Result<Self> {
+        let (pieces, mut queue) = mpsc::channel(QUEUE);
         let write = move || {
-            while let Some(line) = queue.blocking_recv() {
-                if target.write_all(&line).and_then(|()| target.flush()).is_err() {
-                    break;
+            let mut screen = Screen::new(target);
+            while let Some(piece) = queue.blocking_recv() {
+                if write(&mut screen, piece, &mut queue).is_err() {
+                    return;
                 }
             }
+            // Nobody reads any more if it fails.
+            let _ = screen.show(Vec::new());
         };
         let writer = std::thread::Builder::new().name("cereus-output".to_owned()).spawn(write)?;
         Ok(Self {
-            lines,
+            pieces,
             writer: Arc::new(parking_lot::Mutex::new(Some(writer))),
             width: Arc::new(AtomicUsize::new(width.max(OWN.len()))),
             logs: Arc::default(),
@@ -71,7 +90,7 @@ impl Output {
         self.coloured
     }
 
-    /// Whether somebody looks at it who likes tables.
+    /// Whether it is a window that can show a panel below the lines.
     pub(super) fn is_terminal(&self) -> bool {
         self.terminal
     }
@@ -88,7 +107,7 @@ impl Output {
 
     /// Resolves when nobody reads any more.
     pub(super) async fn closed(&self) {
-        self.lines.closed().await;
+        self.pieces.closed().await;
     }
 
     /// A line of this command itself.
@@ -127,17 +146,48 @@ impl Output {
         prefix.extend_from_slice(line);
         prefix.push(b'\n');
         // It fails when nobody reads any more: then lines are still taken from the servers, so that none waits.
-        let _ = self.lines.send(prefix).await;
+        let _ = self.pieces.send(Piece::Line(prefix)).await;
+    }
+
+    /// Show these rows below all lines instead of those before. For terminals.
+    pub(super) async fn panel(&self, rows: Vec<String>) {
+        let _ = self.pieces.send(Piece::Panel(rows)).await;
     }
 
     /// Write what is queued. Blocks, and wants to be the last clone.
     pub(super) fn finish(self) {
-        let Self { lines, writer, .. } = self;
-        drop(lines);
+        let Self { pieces, writer, .. } = self;
+        drop(pieces);
         let writer = writer.lock().take();
         if let Some(writer) = writer {
             // A writer that panicked has nothing more to write.
             let _ = writer.join();
         }
     }
+}
+
+/// Write a piece, and as one all lines that are queued behind it.
+fn write(screen: &mut Screen<impl Write>, piece: Piece, queue: &mut mpsc::Receiver<Piece>) -> io::Result<()> {
+    let mut next = Some(piece);
+    let mut lines = Vec::new();
+    while let Some(piece) = next {
+        match piece {
+            Piece::Line(line) => lines.extend_from_slice(&line),
+            Piece::Panel(rows) => {
+                screen.lines(&std::mem::take(&mut lines))?;
+                screen.show(rows)?;
+            }
+        }
+        next = if lines.len() < BATCH { queue.try_recv().ok() } else { None };
+    }
+    if lines.is_empty() { Ok(()) } else { screen.lines(&lines) }
+}
+
+/// The text of a panic stands alone, and below it there is nothing.
+fn clear_before_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = io::stdout().write_all(terminal::CLEAR.as_bytes()).and_then(|()| io::stdout().flush());
+        print(panic);
+    }));
 }

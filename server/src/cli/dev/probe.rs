@@ -1,12 +1,13 @@
-//! Readiness probes, with the habits of a kubelet.
+//! Probes, with the habits of a kubelet.
 
 use std::{collections::BTreeMap, convert::Infallible, future::Future, io, net::SocketAddr, time::Duration};
 
+use cereus_crds::contract::Probes;
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::{sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 /// From one probe to the next once a server has been ready.
@@ -42,6 +43,33 @@ pub(super) async fn follow<F: Future<Output = bool>>(
         }
         sleep(period).await;
     }
+}
+
+/// Probe until the server is not worth keeping: it has not lived for the time of the startup probe, or lives no more. Says
+/// which.
+pub(super) async fn lost<F: Future<Output = bool>>(probe: impl Fn(Duration) -> F, probes: Probes) -> String {
+    let mut has_lived = false;
+    let mut failures = 0;
+    loop {
+        let now = if has_lived { probes.liveness } else { probes.startup };
+        let next = Instant::now() + now.period;
+        if probe(now.timeout).await {
+            has_lived = true;
+            failures = 0;
+        } else {
+            failures += 1;
+        }
+        if failures == now.failures {
+            let what = if has_lived { "was not live" } else { "did not start" };
+            return format!("{what} (/livez failed {failures} times)");
+        }
+        sleep_until(next).await;
+    }
+}
+
+/// Ask `/livez` once.
+pub(super) async fn is_live(admin: SocketAddr, patience: Duration) -> bool {
+    matches!(timeout(patience, get(admin, "/livez")).await, Ok(Ok(Some(_))))
 }
 
 /// Ask `/readyz` once.

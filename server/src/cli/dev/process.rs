@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fs,
     path::PathBuf,
     pin::Pin,
     process::{ExitStatus, Stdio},
@@ -12,7 +13,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cereus_crds::contract::variables;
+use cereus_crds::{
+    Protocol,
+    contract::{self, variables},
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, ChildStdin, Command},
@@ -131,18 +135,20 @@ impl Process {
             let (alive, reason) = match self.start() {
                 Ok(mut running) => {
                     let mut probe = Box::pin(self.probe());
+                    let lost = self.lost(running.child.id());
                     let ended = tokio::select! {
                         biased;
                         () = asked.stop() => None,
-                        status = running.child.wait() => Some(status),
+                        status = running.child.wait() => Some(ending(status)),
+                        reason = lost => Some(format!("{reason} and was killed")),
                         never = &mut probe => match never {},
                     };
-                    let Some(status) = ended else {
+                    let Some(reason) = ended else {
                         self.stop(running, probe.as_mut(), asked.all).await;
                         break;
                     };
                     self.gone(&mut running).await;
-                    (running.started.elapsed(), ending(status))
+                    (running.started.elapsed(), reason)
                 }
                 Err(error) => (Duration::ZERO, format!("could not be started: {error}")),
             };
@@ -220,6 +226,12 @@ impl Process {
         .await
     }
 
+    /// Resolves when the process is not worth keeping, with the reason. One that a debugger holds is.
+    async fn lost(&self, pid: Option<u32>) -> String {
+        let probe = async |patience| probe::is_live(self.replica.admin, patience).await || pid.is_some_and(is_traced);
+        probe::lost(probe, contract::probes(Protocol::Cereus)).await
+    }
+
     /// SIGTERM, which lets sessions end; SIGTERM again, which closes them; SIGKILL. It has the time that its manifest
     /// gives, and less when the whole game stops. A second request to stop goes ahead to the next. Meanwhile it is probed.
     async fn stop(
@@ -258,16 +270,14 @@ impl Process {
         }
         if !ended {
             self.around.output.own(&format!("{} does not stop, it is killed", self.replica.name)).await;
-            // It fails only when the process is gone.
-            let _ = running.child.kill().await;
         }
         self.gone(&mut running).await;
     }
 
-    /// The child was waited for: its number may be that of another process from now on.
+    /// Make sure that the child is gone: its number may be that of another process from now on.
     async fn gone(&self, running: &mut Running) {
         self.update(|life| life.pid = None);
-        running.last_lines().await;
+        running.kill().await;
     }
 
     /// Tell the other servers and whoever follows the state.
@@ -295,9 +305,19 @@ impl Running {
         }
     }
 
-    async fn last_lines(&mut self) {
+    /// What still runs of it ends, and its last lines are taken.
+    async fn kill(&mut self) {
+        // It fails only when the process is gone.
+        let _ = self.child.kill().await;
         let _ = timeout(LAST_LINES, async { while self.lines.join_next().await.is_some() {} }).await;
     }
+}
+
+/// Whether a debugger has stopped the process, or may do so.
+fn is_traced(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
 }
 
 /// Why a process ended.

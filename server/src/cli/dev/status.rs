@@ -20,6 +20,8 @@ pub(crate) struct TypeStatus {
     pub(crate) frontend: bool,
     /// How many servers there are to be.
     pub(crate) desired: u32,
+    /// How many there are, whatever they do.
+    pub(crate) servers: u32,
     /// How many take new work.
     pub(crate) ready: u32,
     /// How many run what the manifest says now.
@@ -31,7 +33,7 @@ pub(crate) struct TypeStatus {
 impl TypeStatus {
     /// Whether everything is as it is to be.
     pub(crate) fn is_settled(&self) -> bool {
-        self.draining == 0 && self.ready == self.desired && self.updated == self.desired
+        self.draining == 0 && [self.servers, self.ready, self.updated] == [self.desired; 3]
     }
 }
 

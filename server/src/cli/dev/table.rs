@@ -38,7 +38,7 @@ pub(crate) fn servers(servers: &[ServerStatus], wide: bool) -> String {
 pub(crate) fn types(status: &GameStatus) -> String {
     let head = ["TYPE", "KIND", "DESIRED", "READY", "UPDATED", "DRAINING", "SESSIONS"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for TypeStatus { name, frontend, desired, ready, updated, draining } in &status.types {
+    for TypeStatus { name, frontend, desired, ready, updated, draining, .. } in &status.types {
         let of_type = status.servers.iter().filter(|server| server.server_type == *name);
         let sessions: Option<u64> = of_type.map(|server| server.sessions).sum();
         let kind = if *frontend { "frontend" } else { "backend" };

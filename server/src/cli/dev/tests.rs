@@ -30,7 +30,9 @@ struct Lines(mpsc::Sender<String>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.blocking_send(String::from_utf8_lossy(bytes).into_owned()).map_err(io::Error::other)?;
+        for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+            self.0.blocking_send(line.to_owned()).map_err(io::Error::other)?;
+        }
         Ok(bytes.len())
     }
 
@@ -222,6 +224,27 @@ async fn readiness_follows_the_probe_with_patience_for_failures() {
         .collect();
     assert_eq!(*changes.borrow(), expected);
     assert_eq!(start.elapsed(), Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_live_is_lost() {
+    let probes = cereus_crds::contract::probes(cereus_crds::Protocol::Cereus);
+    // The last letter is probed again and again; seconds until it is lost.
+    for (script, seconds, what) in [
+        ("f", 119, "did not start (/livez failed 120 times)"),
+        ("ffsf", 2 + 1 + 2 * 5, "was not live (/livez failed 3 times)"),
+        ("sffsffsf", 1 + 6 * 5 + 2 * 5, "was not live (/livez failed 3 times)"),
+    ] {
+        let start = Instant::now();
+        let next = Cell::new(0);
+        let probe = |_| {
+            let letter = script.chars().nth(next.get().min(script.len() - 1));
+            next.set(next.get() + 1);
+            std::future::ready(letter == Some('s'))
+        };
+        assert_eq!(probe::lost(probe, probes).await, what, "{script}");
+        assert_eq!(start.elapsed(), Duration::from_secs(seconds), "{script}");
+    }
 }
 
 #[tokio::test]
@@ -458,4 +481,19 @@ async fn lines_are_kept_in_order_and_bounded() {
     let kept = logs.read(|server| server == "room-1", usize::MAX).0;
     assert_eq!(kept.len(), 512 * 1024 / 1000);
     assert!(logs.knows("room-2") && !logs.knows("room-3"));
+}
+
+#[test]
+fn a_type_with_a_server_to_replace_is_not_settled() {
+    let counts = |servers| super::status::TypeStatus {
+        name: "room".to_owned(),
+        frontend: false,
+        desired: 2,
+        servers,
+        ready: 2,
+        updated: 2,
+        draining: 0,
+    };
+    // Ready are an old one and a new one; another new one is not yet.
+    assert!(counts(2).is_settled() && !counts(3).is_settled());
 }

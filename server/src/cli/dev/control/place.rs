@@ -18,11 +18,13 @@ const DEFAULT: &str = "dev";
 /// So many games without a name may run.
 const MOST: usize = 100;
 
-/// The socket of one game. It goes when this is dropped.
+/// The socket of one game, and a folder for its files. They go when this is dropped, and what somebody who was killed left
+/// behind goes when the name is taken again.
 #[derive(Debug)]
 pub(in super::super) struct Place {
     name: String,
     socket: PathBuf,
+    files: PathBuf,
     /// Held for as long as the game runs.
     _lock: File,
 }
@@ -63,13 +65,25 @@ impl Place {
             }
         }
         let socket = socket(folder, name);
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("{} is in the way", socket.display()));
+        let files = folder.join(format!("{name}.files"));
+        for (path, removed) in [(&socket, fs::remove_file(&socket)), (&files, fs::remove_dir_all(&files))] {
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("{} is in the way", path.display()));
+                }
+                _ => {}
             }
-            _ => {}
         }
-        Ok(Some(Self { name: name.to_owned(), socket, _lock: lock }))
+        make(&files)?;
+        Ok(Some(Self { name: name.to_owned(), socket, files, _lock: lock }))
+    }
+
+    /// An empty folder for the files of this game. It is another one than that of a game which had the name before, some of
+    /// whose servers may be about to end.
+    pub(in super::super) fn files(&self) -> anyhow::Result<PathBuf> {
+        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&self.files);
+        let folder = folder.with_context(|| format!("{} cannot be written to", self.files.display()))?;
+        Ok(folder.keep())
     }
 
     pub(in super::super) fn name(&self) -> &str {
@@ -90,6 +104,7 @@ impl Drop for Place {
         // A socket that stays is taken for what it is by its lock. The lock file stays: who removed it could take
         // the name from somebody who opens it just now.
         let _ = fs::remove_file(&self.socket);
+        let _ = fs::remove_dir_all(&self.files);
     }
 }
 

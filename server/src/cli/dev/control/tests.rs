@@ -37,9 +37,14 @@ fn a_socket_that_was_left_behind_is_no_game() {
     let folder = &root.path().join("cereus");
     drop(Place::take_in(folder, Some("chat")).unwrap());
     std::fs::write(folder.join("chat.sock"), "").unwrap();
+    std::fs::create_dir_all(folder.join("chat.files/run-1/topology")).unwrap();
     assert!(find_in(folder, Some("chat")).is_err());
     let again = Place::take_in(folder, Some("chat")).unwrap();
-    assert!(!again.socket().exists());
+    assert!(!again.socket().exists() && !folder.join("chat.files/run-1").exists());
+    let (first, second) = (again.files().unwrap(), again.files().unwrap());
+    assert!(first != second && first.starts_with(folder.join("chat.files")) && first.is_dir());
+    drop(again);
+    assert!(!folder.join("chat.files").exists());
 }
 
 #[test]

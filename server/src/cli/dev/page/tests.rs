@@ -34,7 +34,7 @@ fn game() -> Game {
             let (said, answer) = match command {
                 Command::Scale { server_type, replicas, answer } => (format!("scale {server_type} {replicas}"), answer),
                 Command::Kill { server, answer } => (format!("kill {server}"), answer),
-                Command::Apply(_) => continue,
+                Command::Apply(_) | Command::Replace => continue,
             };
             tell.send(said.clone()).await.unwrap();
             answer.send(if said.contains("nobody") { Err("no server nobody".to_owned()) } else { Ok(said) }).unwrap();
@@ -45,7 +45,8 @@ fn game() -> Game {
 
 /// So many rooms are wanted.
 fn of(desired: u32) -> GameStatus {
-    let room = TypeStatus { name: "room".to_owned(), frontend: false, desired, ready: 0, updated: 0, draining: 0 };
+    let room =
+        TypeStatus { name: "room".to_owned(), frontend: false, desired, servers: 0, ready: 0, updated: 0, draining: 0 };
     GameStatus { types: vec![room], servers: Vec::new() }
 }
 

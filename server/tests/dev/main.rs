@@ -1,6 +1,9 @@
 //! `cereus dev` as a person meets it: real processes, started, crashed, stopped and abandoned.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
+mod terminal;
+mod watch;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -36,8 +39,11 @@ impl Dev {
     }
 
     fn with(folder: TempDir, arguments: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.arg("dev").args(arguments).env("XDG_RUNTIME_DIR", folder.path());
+        Self::of(Command::new(BINARY).arg("dev").args(arguments), folder)
+    }
+
+    fn of(command: &mut Command, folder: TempDir) -> Self {
+        command.env("XDG_RUNTIME_DIR", folder.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
         Self { child, output: Some(output), folder }
@@ -158,6 +164,35 @@ fn servers_end_when_it_is_killed() {
     assert_eq!(servers.len(), 3);
     dev.child.kill().expect("it runs");
     ended(&servers);
+    // The files of its servers go when the name is used again.
+    let files = dev.folder.path().join("cereus/dev.files");
+    let count = || fs::read_dir(&files).map_or(0, Iterator::count);
+    assert_eq!(count(), 1);
+    let left = fs::read_dir(&files).expect("it is there").next().expect("there is one").expect("it can be read").path();
+    let folder = std::mem::replace(&mut dev.folder, TempDir::new().expect("a folder can be made"));
+    let mut next = Dev::with(folder, &["--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0"]);
+    next.line("ready: clients connect to");
+    assert!(!left.exists());
+    assert_eq!(count(), 1);
+    next.signal(Signal::INT);
+    assert!(next.child.wait().expect("it is our child").success());
+    assert!(!files.exists());
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_replaced() {
+    let mut dev = Dev::start();
+    let servers = dev.servers();
+    let start = Instant::now();
+    kill_process(servers[1].1, Signal::STOP).expect("it runs");
+    dev.line("room-1 was not live (/livez failed 3 times) and was killed; it starts again in 0.2 s");
+    assert!(start.elapsed() > Duration::from_secs(10), "{:?}", start.elapsed());
+    dev.line("room-1      | ");
+    assert!(!runs(servers[1].1));
+    let (done, said) = dev.ask(&["get", "servers", "-o", "json"]);
+    let servers: Vec<serde_json::Value> = serde_json::from_str(&said).expect("it is JSON");
+    assert!(done && servers[1]["reason"] == "was not live (/livez failed 3 times) and was killed", "{said}");
+    dev.stop();
 }
 
 #[test]
