@@ -35,7 +35,8 @@ impl Default for Config {
 /// How long a subscription waits for servers to acknowledge the interest; those that did not are then told to send all.
 pub(super) const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
 
-/// How long a question for the members of a channel, or a message that is to be confirmed, waits for an answer, unless its request's deadline comes first.
+/// How long a question for the members of a channel, or a message that is to be confirmed, waits for an answer, unless its
+/// request's deadline comes first.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
 /// The longest name of a channel, in bytes.

@@ -9,12 +9,13 @@
 //!
 //! The server that publishes is the one that calls, so it opens the link, on the first message (`rpc` keeps it then). On
 //! such a link `Publish` and `Members` go from the opener to the acceptor, which answers the one when it has an id and
-//! always the other; `Interest` comes back the other way, and is acknowledged by an empty `Response`. The links that frontends open to backends carry `Subscribe` and `Unsubscribe`
-//! only. A backend that no frontend has talked to yet reaches frontends like any other: by the topology. Servers of a type
-//! whose ServerType says that it is no frontend are left out; where there is no ServerType nobody knows, and a server that
-//! holds no sessions says so with an empty interest. A frontend that has talked to a backend which has not heard of it
-//! yet is not in that backend's topology; until it is, it is sent everything on the link that it opened itself, and when
-//! it is, until it has answered a question there: so nothing overtakes what went that way ([`callers`]).
+//! always the other; `Interest` comes back the other way, and is acknowledged by an empty `Response`. The links that
+//! frontends open to backends carry `Subscribe` and `Unsubscribe` only. A backend that no frontend has talked to yet
+//! reaches frontends like any other: by the topology. Servers of a type whose ServerType says that it is no frontend are
+//! left out; where there is no ServerType nobody knows, and a server that holds no sessions says so with an empty
+//! interest. A frontend that has talked to a backend which has not heard of it yet is not in that backend's topology;
+//! until it is, it is sent everything on the link that it opened itself, and when it is, until it has answered a question
+//! there: so nothing overtakes what went that way ([`callers`]).
 //!
 //! Frames are told apart by the version in the greeting: a peer of the release before is neither sent them nor waited
 //! for, and holds no members. While a link is opened its peer's version is unknown; what it would then not know it skips.
