@@ -264,8 +264,7 @@ export class Chat {
         const { server } = await this.#request('room.room.message', { name, content });
         return entry.answered(server, performance.now() - start);
       } catch (error) {
-        const isUnheard = error instanceof CereusError && error.code === 'PIT-503';
-        if (!isUnheard || attempt === ATTEMPTS) return entry.failed(explain(error));
+        if (!isUnheard(error) || attempt === ATTEMPTS) return entry.failed(explain(error));
         await after(RETRY);
       }
     }
@@ -301,6 +300,10 @@ export class Chat {
   }
 }
 
+/** Certainly no server has handled it. @param {unknown} error */
+const isUnheard = (error) =>
+  error instanceof CereusError && (error.code === 'PIT-503' || error.message === 'no servers available of this type');
+
 /** To try again would change nothing. @param {unknown} error */
 const isFinal = (error) => error instanceof CereusError && /^PIT-4/.test(error.code);
 
@@ -308,7 +311,7 @@ const isFinal = (error) => error instanceof CereusError && /^PIT-4/.test(error.c
 function explain(error) {
   if (error instanceof CereusError) {
     if (error.code === 'PIT-404') return 'The room of this game does not chat.';
-    if (error.code === 'PIT-503') return 'No room server could take it.';
+    if (isUnheard(error)) return 'No room server could take it.';
     if (error.code === 'PIT-502') return 'The server ended before it answered; it may have been delivered.';
     return `${error.message} (${error.code})`;
   }

@@ -113,14 +113,23 @@ test('without a frontend the page waits, and keeps what is being written', async
   await ada.joined();
   await ada.page.getByLabel('Message', { exact: true }).press('Enter');
   await ada.hears('later');
-  // The same without a room server: the connection is there, and answers wait.
+});
+
+test('without a room server a message fails, and can be sent again', async (t) => {
+  const { enter } = await setUp(t);
+  const ada = await enter('Ada');
   await ada.button('One less room server').click();
   await ada.button('One less room server').click();
-  await ada.page.getByText('0 of 0 ready').waitFor();
+  await ada.server('room-1').waitFor({ state: 'detached' });
+  await ada.server('room-2').waitFor({ state: 'detached' });
   await ada.say('anybody?');
-  await ada.page.locator('.pending').getByText('anybody?').waitFor();
+  await ada.page.locator('.failed.message').getByText('No room server could take it.').waitFor();
   await ada.button('One more room server').click();
-  await ada.page.locator('.answered').getByText('anybody?').or(ada.button('Send again')).waitFor();
+  await ada.ready('room-1');
+  await ada.button('Send again').click();
+  await ada.page.locator('.answered').getByText('anybody?').waitFor();
+  assert.equal(await ada.focused(), 'message');
+  assert.deepEqual((await ada.messages()).map(({ text, server }) => [text, server]), [['anybody?', 'room-1']]);
 });
 
 test('with two frontends the other one takes over', async (t) => {
