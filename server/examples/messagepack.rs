@@ -1,4 +1,4 @@
-//! A serializer of the game's own: bodies are MessagePack, which is smaller than JSON.
+//! A serializer of the game's own: bodies are `MessagePack`, which is smaller than JSON.
 //!
 //! ```sh
 //! cargo run -p cereus --example messagepack -- dev
