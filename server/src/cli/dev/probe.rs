@@ -46,11 +46,19 @@ pub(super) async fn follow<F: Future<Output = bool>>(
 }
 
 /// Probe until the server is not worth keeping: it has not lived for the time of the startup probe, or lives no more. Says
-/// which.
-pub(super) async fn lost<F: Future<Output = bool>>(probe: impl Fn(Duration) -> F, probes: Probes) -> String {
+/// which. One that is known to have been ready has lived.
+pub(super) async fn lost<F: Future<Output = bool>>(
+    probe: impl Fn(Duration) -> F,
+    was_ready: impl Fn() -> bool,
+    probes: Probes,
+) -> String {
     let mut has_lived = false;
     let mut failures = 0;
     loop {
+        if !has_lived && was_ready() {
+            has_lived = true;
+            failures = 0;
+        }
         let now = if has_lived { probes.liveness } else { probes.startup };
         let next = Instant::now() + now.period;
         if probe(now.timeout).await {

@@ -229,7 +229,8 @@ impl Process {
     /// Resolves when the process is not worth keeping, with the reason. One that a debugger holds is.
     async fn lost(&self, pid: Option<u32>) -> String {
         let probe = async |patience| probe::is_live(self.replica.admin, patience).await || pid.is_some_and(is_traced);
-        probe::lost(probe, contract::probes(Protocol::Cereus)).await
+        let was_ready = || self.life.borrow().state != State::Starting;
+        probe::lost(probe, was_ready, contract::probes(Protocol::Cereus)).await
     }
 
     /// SIGTERM, which lets sessions end; SIGTERM again, which closes them; SIGKILL. It has the time that its manifest

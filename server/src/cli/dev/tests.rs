@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::Instant};
-
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     backoff::Backoff,
@@ -108,7 +109,7 @@ impl Script {
 }
 
 fn runs(pid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}")).exists()
+    Path::new("/proc").join(pid.to_string()).exists()
 }
 
 #[tokio::test]
@@ -230,19 +231,19 @@ async fn readiness_follows_the_probe_with_patience_for_failures() {
 async fn a_server_that_does_not_live_is_lost() {
     let probes = cereus_crds::contract::probes(cereus_crds::Protocol::Cereus);
     // The last letter is probed again and again; seconds until it is lost.
-    for (script, seconds, what) in [
-        ("f", 119, "did not start (/livez failed 120 times)"),
-        ("ffsf", 2 + 1 + 2 * 5, "was not live (/livez failed 3 times)"),
-        ("sffsffsf", 1 + 6 * 5 + 2 * 5, "was not live (/livez failed 3 times)"),
+    let not_live = "was not live (/livez failed 3 times)";
+    for (script, was_ready, seconds, what) in [
+        ("f", false, 119, "did not start (/livez failed 120 times)"),
+        ("f", true, 2 * 5, not_live),
+        ("ffsf", false, 2 + 1 + 2 * 5, not_live),
+        ("sffsffsf", false, 1 + 6 * 5 + 2 * 5, not_live),
     ] {
-        let start = Instant::now();
-        let next = Cell::new(0);
+        let (start, next) = (Instant::now(), Cell::new(0));
         let probe = |_| {
-            let letter = script.chars().nth(next.get().min(script.len() - 1));
-            next.set(next.get() + 1);
+            let letter = script.chars().nth(next.replace(next.get() + 1).min(script.len() - 1));
             std::future::ready(letter == Some('s'))
         };
-        assert_eq!(probe::lost(probe, probes).await, what, "{script}");
+        assert_eq!(probe::lost(probe, || was_ready, probes).await, what, "{script}");
         assert_eq!(start.elapsed(), Duration::from_secs(seconds), "{script}");
     }
 }
@@ -485,6 +486,7 @@ async fn lines_are_kept_in_order_and_bounded() {
 
 #[test]
 fn a_type_with_a_server_to_replace_is_not_settled() {
+    // Ready are an old one and a new one; another new one is not yet.
     let counts = |servers| super::status::TypeStatus {
         name: "room".to_owned(),
         frontend: false,
@@ -494,6 +496,5 @@ fn a_type_with_a_server_to_replace_is_not_settled() {
         updated: 2,
         draining: 0,
     };
-    // Ready are an old one and a new one; another new one is not yet.
     assert!(counts(2).is_settled() && !counts(3).is_settled());
 }
