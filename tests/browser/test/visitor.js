@@ -6,10 +6,14 @@ import { PATIENCE, atEnd } from '../harness.js';
 /** What a browser says itself when a frontend is gone; scripts cannot prevent that. */
 const REFUSED = /^WebSocket connection to .* failed/;
 
-/** Opens the page. At the end of the test there must have been no errors, but those that `expected` matches. */
-export async function visit(t, browser, url, { expected = REFUSED, ...options } = {}) {
+/**
+ * Opens the page; `before` runs there first. At the end of the test there must have been no errors, but those that `expected`
+ * matches.
+ */
+export async function visit(t, browser, url, { expected = REFUSED, before = () => {}, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   context.setDefaultTimeout(PATIENCE);
+  await context.addInitScript(before);
   const page = await context.newPage();
   const errors = [];
   const note = (text) => expected.test(text) || errors.push(text);
