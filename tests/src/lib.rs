@@ -17,6 +17,7 @@
 pub mod client;
 pub mod cluster;
 pub mod conformance;
+pub mod kubernetes;
 pub mod network;
 pub mod pitaya;
 pub mod process;
