@@ -24,8 +24,8 @@ const MOST_ACCEPTORS: usize = 16;
         .reason(Reason::FieldValueRequired),
     validation = Rule::new("self.acceptors.all(a, self.acceptors.exists_one(b, a.port == b.port))")
         .message("two acceptors must not have the same port")
+        // Without the reason FieldValueDuplicate: the API server says that alone, and leaves the message out.
         .field_path(".acceptors")
-        .reason(Reason::FieldValueDuplicate)
 )]
 pub struct Frontend {
     /// The ports that listen for clients, at least one and at most 16. Names and ports are unique.

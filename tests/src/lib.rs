@@ -18,6 +18,7 @@ pub mod client;
 pub mod cluster;
 pub mod conformance;
 pub mod dev;
+pub mod kubernetes;
 pub mod network;
 pub mod pitaya;
 pub mod process;

@@ -1,0 +1,149 @@
+//! A test's own part of the cluster.
+#![allow(clippy::print_stderr, reason = "what happened in the cluster is shown when a test fails")]
+
+use std::{fs, io::Write as _, net::IpAddr, path::Path, time::Duration};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+use super::{KUBECONFIG, RUN, command, watch};
+
+/// Lines that are shown of what a container said.
+const SHOWN_LINES: &str = "--tail=100";
+
+/// A namespace. It is deleted when this is dropped; if that is because a test failed, what happened in it is shown.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    pub(super) async fn create(name: &str) -> anyhow::Result<Namespace> {
+        command::kubectl(&["create", "namespace", name], None).await?;
+        let namespace = Namespace { name: name.to_owned() };
+        // Pods are refused until it is there.
+        namespace.created("serviceaccount/default", Duration::from_secs(30)).await?;
+        Ok(namespace)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Run `kubectl` in it: what it says on standard output.
+    ///
+    /// # Errors
+    ///
+    /// When it fails: what it says on standard error.
+    pub async fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        command::kubectl(&self.arguments(arguments), None).await
+    }
+
+    /// As [`kubectl`](Namespace::kubectl) with manifests, such as `create --dry-run=server`.
+    pub async fn send(&self, arguments: &[&str], manifests: &str) -> anyhow::Result<String> {
+        let arguments = [arguments, &["--filename", "-"]].concat();
+        command::kubectl(&self.arguments(&arguments), Some(manifests)).await
+    }
+
+    fn arguments<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["--namespace", self.name.as_str()], arguments].concat()
+    }
+
+    /// Apply manifests, strictly: an unknown field is an error.
+    pub async fn apply(&self, manifests: &str) -> anyhow::Result<()> {
+        self.send(&["apply"], manifests).await.map(drop)
+    }
+
+    /// An object such as `pod/room-1`, or a list of them when it is only a kind.
+    pub async fn get(&self, object: &str) -> anyhow::Result<Value> {
+        let text = self.kubectl(&["get", object, "--output", "json"]).await?;
+        serde_json::from_str(&text).with_context(|| format!("{object} is not JSON"))
+    }
+
+    /// Wait until an object such as `pod/room-1` has a condition such as `Ready`.
+    pub async fn condition(&self, object: &str, condition: &str, timeout: Duration) -> anyhow::Result<()> {
+        self.wait(object, &format!("condition={condition}"), timeout).await
+    }
+
+    /// Wait until there is such an object.
+    pub async fn created(&self, object: &str, timeout: Duration) -> anyhow::Result<()> {
+        self.wait(object, "create", timeout).await
+    }
+
+    /// Wait until there is no such object.
+    pub async fn deleted(&self, object: &str, timeout: Duration) -> anyhow::Result<()> {
+        self.wait(object, "delete", timeout).await
+    }
+
+    /// Wait for what `kubectl wait --for` takes, such as `jsonpath={.status.readyReplicas}=3`.
+    pub async fn wait(&self, object: &str, what: &str, timeout: Duration) -> anyhow::Result<()> {
+        let (what, timeout) = (format!("--for={what}"), format!("--timeout={}ms", timeout.as_millis()));
+        self.kubectl(&["wait", object, &what, &timeout]).await.map(drop)
+    }
+
+    /// Watch objects of one kind, such as `endpointslices`, until one, as it was added, changed or deleted, gives
+    /// something.
+    pub async fn watch<T>(
+        &self,
+        kind: &str,
+        timeout: Duration,
+        wanted: impl FnMut(&Value) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let arguments = ["get", kind, "--watch", "--output-watch-events", "--output", "json"];
+        let command = command::inside("kubectl", &self.arguments(&arguments));
+        watch::until(command, timeout, wanted).await.with_context(|| format!("watching {kind} in {}", self.name))
+    }
+
+    /// A kubeconfig for a ServiceAccount of this namespace, with its rights alone.
+    pub async fn kubeconfig(&self, account: &str) -> anyhow::Result<NamedTempFile> {
+        let token = self.kubectl(&["create", "token", account]).await?;
+        let mut config: Value = serde_yaml::from_str(&fs::read_to_string(Path::new(RUN).join(KUBECONFIG))?)?;
+        let user = config.pointer_mut("/users/0/user/token").context("the administrator has no token")?;
+        *user = token.trim().into();
+        let mut file = NamedTempFile::new()?;
+        write!(file, "{config}")?;
+        Ok(file)
+    }
+
+    /// The address of a pod, once it has one.
+    pub async fn pod_address(&self, pod: &str) -> anyhow::Result<IpAddr> {
+        let address = self.kubectl(&["get", "pod", pod, "--output", "jsonpath={.status.podIP}"]).await?;
+        address.parse().with_context(|| format!("pod {pod} has the address `{address}`"))
+    }
+
+    /// What the containers of a pod have said.
+    pub async fn logs(&self, pod: &str) -> anyhow::Result<String> {
+        self.kubectl(&["logs", pod, "--all-containers", "--tail=-1"]).await
+    }
+
+    /// What there is and was in it, for whoever looks for the reason of a failure.
+    fn show(&self) {
+        let ask = |arguments: &[&str]| {
+            let output = command::inside("kubectl", &self.arguments(arguments)).output();
+            output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+        };
+        let show = |title: &str, text: &str| eprintln!("--- {}: {title}\n{text}", self.name);
+        show("objects", &ask(&["get", "all,endpointslices,servertypes", "--ignore-not-found", "--output", "wide"]));
+        show("pods", &ask(&["describe", "pods"]));
+        show("events", &ask(&["get", "events", "--sort-by=.metadata.creationTimestamp"]));
+        for pod in ask(&["get", "pods", "--output", "name"]).lines() {
+            show(pod, &ask(&["logs", pod, "--all-containers", "--prefix", SHOWN_LINES]));
+            show(
+                &format!("{pod} before it crashed"),
+                &ask(&["logs", pod, "--all-containers", "--previous", SHOWN_LINES]),
+            );
+        }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show();
+        }
+        // Its pods may take long; nobody waits for them.
+        let _ = command::inside("kubectl", &["delete", "namespace", &self.name, "--wait=false"]).output();
+    }
+}

@@ -1,0 +1,39 @@
+//! What happens on a real cluster: one file for each promise, one cluster for all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
+mod definition;
+mod harness;
+mod images;
+
+use std::time::Duration;
+
+use cereus_tests::{kubernetes::Cluster, process::eventually};
+use tokio::sync::OnceCell;
+
+/// The definition of the ServerType.
+const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
+/// How long the cluster may take for what it does at once.
+const SOON: Duration = Duration::from_secs(30);
+
+/// The cluster of all tests, which knows ServerTypes. The calling test is in its network from now on.
+async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<anyhow::Result<Cluster>> = OnceCell::const_new();
+    let cluster = CLUSTER.get_or_init(prepare).await.as_ref().unwrap();
+    cluster.enter().unwrap();
+    cluster
+}
+
+async fn prepare() -> anyhow::Result<Cluster> {
+    let cluster = Cluster::start()?;
+    cluster.apply(DEFINITION).await?;
+    // The API server takes them a moment before it says so, and describes them later still.
+    let served = || async { cluster.kubectl(&["explain", "gst"]).await.map(Some) };
+    eventually("ServerTypes in the API", SOON, served).await?;
+    Ok(cluster)
+}
