@@ -26,7 +26,7 @@ use crate::group::{self, Channels, ChannelsParts};
 use crate::handler::Runtime;
 use crate::lanes::{Placement, Spawner};
 use crate::request::App;
-use crate::rpc::{self, Identity};
+use crate::rpc::{self, Certificates, Identity};
 use crate::session::{Frontend, Pool};
 use crate::topology::{DirectoryWatch, Snapshot, Topology};
 use crate::wire::{Dictionary, Serializer};
@@ -93,6 +93,11 @@ impl Server {
             }
             None => (Topology::fixed(Snapshot::default()), None),
         };
+        let namespace = settings.server.namespace.as_deref();
+        let certificates = settings.link.certificates.as_ref();
+        let certificates =
+            certificates.map(|folder| Certificates::load(folder, namespace, &settings.server.server_type)).transpose();
+        let certificates = certificates.context("links have no certificate")?.map(Arc::new);
         let links = settings.topology.directory.as_ref().map(|_| rpc::bind(&settings.link)).transpose()?;
         let mut listening = sockets::bind(&settings.acceptor, settings.agent.max_packet)?;
         for acceptor in acceptors {
@@ -141,6 +146,7 @@ impl Server {
             registry: Arc::new(registry.build()?),
             handlers,
             topology,
+            certificates,
             functions: Arc::new(functions),
             connections: Arc::new(connections),
             pool,
