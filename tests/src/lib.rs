@@ -14,9 +14,11 @@
     )
 )]
 
+pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod conformance;
 pub mod network;
 pub mod pitaya;
 pub mod process;
+pub mod tunnel;

@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod certificates;
 mod channels;
 mod check;
 mod drain;
@@ -21,6 +22,7 @@ mod pitaya;
 mod requests;
 mod sessions;
 mod states;
+mod tls;
 
 use std::time::Duration;
 
