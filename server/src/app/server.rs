@@ -93,20 +93,14 @@ impl Server {
             }
             None => (Topology::fixed(Snapshot::default()), None),
         };
-        let namespace = settings.server.namespace.as_deref();
-        let certificates = settings.link.certificates.as_ref();
-        let certificates =
-            certificates.map(|folder| Certificates::load(folder, namespace, &settings.server.server_type)).transpose();
-        let certificates = certificates.context("links have no certificate")?.map(Arc::new);
+        let certificates = certificates(&settings)?;
         let links = settings.topology.directory.as_ref().map(|_| rpc::bind(&settings.link)).transpose()?;
         let mut listening = sockets::bind(&settings.acceptor, settings.agent.max_packet)?;
         for acceptor in acceptors {
             listening.push(acceptor.bind().map_err(|error| anyhow::anyhow!(error))?);
         }
-        let admin = match settings.admin.listen {
-            Some(address) => Some(Admin::bind(address, settings.admin.token.clone())?),
-            None => None,
-        };
+        let bind_admin = |address| Admin::bind(address, settings.admin.token.clone());
+        let admin = settings.admin.listen.map(bind_admin).transpose()?;
 
         let frontend = settings.is_frontend() || !listening.is_empty();
         let mut app =
@@ -258,6 +252,14 @@ impl Server {
         background.spawn(listener.run(stop.clone()));
         Ok(address)
     }
+}
+
+/// What links are encrypted with, if they are.
+fn certificates(settings: &Settings) -> anyhow::Result<Option<Arc<Certificates>>> {
+    let Some(folder) = &settings.link.certificates else { return Ok(None) };
+    let server = &settings.server;
+    let certificates = Certificates::load(folder, server.namespace.as_deref(), &server.server_type);
+    Ok(Some(Arc::new(certificates.context("links have no certificate")?)))
 }
 
 /// What ends the parts of a server, in the order in which they end.

@@ -41,7 +41,7 @@ impl Authority {
 
 /// Puts files into a folder as a mounted Secret has them: links to what `..data` holds, which is replaced as a whole.
 pub(crate) fn mount(folder: &Path, files: &[(&str, &str)]) {
-    let version = (0..).map(|number| folder.join(format!("..{number}"))).find(|path| !path.exists()).unwrap();
+    let version = (0..100).map(|number| folder.join(format!("..{number}"))).find(|path| !path.exists()).unwrap();
     fs::create_dir(&version).unwrap();
     for (name, text) in files {
         fs::write(version.join(name), text).unwrap();
