@@ -70,8 +70,8 @@ impl Socket for UnixSocket {
     type Transport = StreamTransport<UnixStream>;
 
     /// Runs on the worker that will serve the client. A TLS handshake or a proxy header would be read here.
-    async fn open(self) -> io::Result<Self::Transport> {
-        Ok(StreamTransport::new(UnixStream::from_std(self.0)?))
+    async fn open(self, peer: Peer) -> io::Result<(Self::Transport, Peer)> {
+        Ok((StreamTransport::new(UnixStream::from_std(self.0)?), peer))
     }
 }
 

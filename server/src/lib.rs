@@ -46,6 +46,7 @@ pub mod request;
 pub mod router;
 mod rpc;
 pub mod session;
+mod tls;
 pub mod topology;
 pub mod wire;
 

@@ -14,6 +14,7 @@
     )
 )]
 
+pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod conformance;
@@ -22,3 +23,4 @@ pub mod kubernetes;
 pub mod network;
 pub mod pitaya;
 pub mod process;
+pub mod tunnel;

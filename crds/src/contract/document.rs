@@ -60,6 +60,10 @@ Every setting can be a variable `CEREUS__SECTION__KEY`; such a variable wins ove
 | `{TLS}/ACCEPTOR/` | `tls.crt`, `tls.key` of each acceptor with `tls`; replaced while the server runs |
 | `{TEMPORARY}/` | empty at the start, can be written to |
 
+The certificate for links is for `cereus://NAMESPACE/SERVER-TYPE`, a URI among its alternative names, and good for both
+ends of a connection; links and `protos.Pitaya/Call` then take TLS 1.3 only, with such a certificate from the same
+namespace. `ca.crt` may hold several authorities, so that one can follow another.
+
 Everything else is read-only. Nothing of an image may lie in `{FILES}`. Volumes whose names begin with `{VOLUME_PREFIX}` are
 the operator's.
 

@@ -29,6 +29,8 @@ pub enum VariableValue {
     Text(String),
     /// The uid of the pod, which only the kubelet knows: a reference to the field `metadata.uid`.
     PodUid,
+    /// The namespace of the pod: a reference to the field `metadata.namespace`.
+    PodNamespace,
 }
 
 impl VariableValue {
@@ -36,7 +38,7 @@ impl VariableValue {
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::PodUid => None,
+            Self::PodUid | Self::PodNamespace => None,
         }
     }
 }
@@ -153,6 +155,7 @@ pub fn environment(name: &str, spec: &ServerTypeSpec, place: &Place) -> Vec<Vari
     }
     if place.id == Id::PodUid {
         set.push(Variable { name: variables::SERVER_ID, value: VariableValue::PodUid });
+        set.push(Variable { name: variables::NAMESPACE, value: VariableValue::PodNamespace });
     }
     set.sort_by_key(|variable| variables::SET.iter().position(|name| *name == variable.name));
     set

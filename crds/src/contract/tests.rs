@@ -22,7 +22,15 @@ const FRONTEND: &str = "
 
 fn shown(name: &str, spec: &ServerTypeSpec, place: &Place) -> Vec<(String, String)> {
     let variables = environment(name, spec, place);
-    variables.iter().map(|set| (set.name.to_owned(), set.value.text().unwrap_or("the pod's uid").to_owned())).collect()
+    variables.iter().map(|set| (set.name.to_owned(), said(&set.value))).collect()
+}
+
+fn said(value: &VariableValue) -> String {
+    match value {
+        VariableValue::Text(text) => text.clone(),
+        VariableValue::PodUid => "the pod's uid".to_owned(),
+        VariableValue::PodNamespace => "the pod's namespace".to_owned(),
+    }
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -39,6 +47,7 @@ fn a_pod_is_told_what_it_is() {
     let expected = pairs(&[
         ("CEREUS__SERVER__TYPE", "connector"),
         ("CEREUS__SERVER__ID", "the pod's uid"),
+        ("CEREUS__SERVER__NAMESPACE", "the pod's namespace"),
         ("CEREUS__SERVER__FRONTEND", "true"),
         ("CEREUS__LINK__LISTEN", "[::]:3260"),
         ("CEREUS__LINK__CERTIFICATES", "/etc/cereus/certificates"),

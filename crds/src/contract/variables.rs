@@ -6,6 +6,9 @@ pub const SERVER_ID: &str = "CEREUS__SERVER__ID";
 /// The name of the ServerType that the server is a replica of.
 pub const SERVER_TYPE: &str = "CEREUS__SERVER__TYPE";
 
+/// The namespace of the ServerType. Not set for a process that runs outside of a cluster.
+pub const NAMESPACE: &str = "CEREUS__SERVER__NAMESPACE";
+
 /// Whether clients connect to the server.
 pub const FRONTEND: &str = "CEREUS__SERVER__FRONTEND";
 
@@ -15,7 +18,8 @@ pub const LINK_LISTEN: &str = "CEREUS__LINK__LISTEN";
 /// Whether links may leave the machine without certificates.
 pub const LINK_INSECURE: &str = "CEREUS__LINK__INSECURE";
 
-/// The folder with the certificate for links: `ca.crt`, `tls.crt` and `tls.key`.
+/// The folder with the certificate for links: `ca.crt`, `tls.crt` and `tls.key`. The certificate is for
+/// `cereus://NAMESPACE/SERVER-TYPE`, and good for both ends of a connection.
 pub const LINK_CERTIFICATES: &str = "CEREUS__LINK__CERTIFICATES";
 
 /// Where the server listens for probes and operators.
@@ -40,9 +44,13 @@ pub const DRAIN_SPREAD: &str = "CEREUS__DRAIN__SPREAD";
 pub const TOPOLOGY_DIRECTORY: &str = "CEREUS__TOPOLOGY__DIRECTORY";
 
 /// All of them, with what they are for.
-pub(super) const MEANINGS: [(&str, &str); 12] = [
+pub(super) const MEANINGS: [(&str, &str); 13] = [
     (SERVER_TYPE, "The name of the ServerType."),
     (SERVER_ID, "The server's id, which its EndpointSlice calls it too: the pod's uid, or a name such as `room-1`."),
+    (
+        NAMESPACE,
+        "The namespace of the ServerType, which the names in certificates for links begin with; not set by `cereus dev`.",
+    ),
     (FRONTEND, "`true` for a type with a frontend; not set for a backend."),
     (LINK_LISTEN, "Address and port on which other servers reach it."),
     (LINK_INSECURE, "`true` when links leave the machine without certificates; not set otherwise."),
@@ -63,9 +71,10 @@ pub(super) const MEANINGS: [(&str, &str); 12] = [
 ];
 
 /// All that the contract may set; a manifest must not set them by itself.
-pub const SET: [&str; 12] = [
+pub const SET: [&str; 13] = [
     SERVER_TYPE,
     SERVER_ID,
+    NAMESPACE,
     FRONTEND,
     LINK_LISTEN,
     LINK_INSECURE,

@@ -1,9 +1,13 @@
 //! Settings of the acceptors.
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
+use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// Where clients connect, and how many may.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +38,40 @@ pub struct Listen {
     pub protocol: Protocol,
     /// Address and port, as in `0.0.0.0:3250` or `[::]:3250`; with port 0 the system picks one.
     pub address: SocketAddr,
+    /// Encrypts the connections: TLS, or WebSocket over TLS (`wss:`). Not set: they are not encrypted.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Whether each connection begins with a PROXY header, version 1 or 2, in which a load balancer says where the client
+    /// is. One without is closed.
+    #[serde(default)]
+    pub proxy_protocol: bool,
+    /// The networks whose PROXY headers are believed, such as `10.0.0.0/8`; a connection from elsewhere is closed. Empty:
+    /// all. It matters only with `proxy_protocol`.
+    #[serde(default, deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The certificate of an acceptor. Its files may be replaced while the server runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// A PEM file with the certificate and those between it and its authority, the server's own first.
+    pub certificate: PathBuf,
+    /// A PEM file with the key of the certificate.
+    pub key: PathBuf,
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: String| {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| {
+            de::Error::custom(format!(
+                "{text:?} is no network: write an address, or one with the length of its prefix, such as 10.0.0.0/8"
+            ))
+        })
+    };
+    Vec::<String>::deserialize(deserializer)?.into_iter().map(network).collect()
 }
 
 /// How packets are carried.

@@ -97,7 +97,7 @@ struct Arrival<S> {
 impl<S: Socket> Dealt for Arrival<S> {
     fn start(self: Box<Self>, worker: &Arc<Worker>, tasks: &TaskTracker) {
         let Self { socket, peer, pending, place } = *self;
-        tasks.spawn(agent::run(Arc::clone(worker), socket.open(), peer, pending, place));
+        tasks.spawn(agent::run(Arc::clone(worker), socket.open(peer.clone()), peer, pending, place));
     }
 }
 

@@ -11,6 +11,7 @@ mod admission;
 mod back_off;
 mod config;
 mod deal;
+mod edge;
 mod tcp;
 mod websocket;
 
@@ -19,8 +20,11 @@ mod tests;
 
 use std::{future::Future, io};
 
+#[doc(hidden)]
+pub use self::edge::proxy;
 pub use self::{
-    config::{Config, Listen, Protocol},
+    config::{Config, Listen, Protocol, Tls},
+    edge::{Direct, Edge},
     tcp::{TcpAcceptor, TcpSocket},
     websocket::{WebSocketAcceptor, WebSocketSocket, WebSocketTransport},
 };
@@ -31,6 +35,7 @@ pub(crate) use self::{
     admission::Admission,
     back_off::BackOff,
     deal::{Dealer, Gauge, gauge, table},
+    edge::Guarded,
 };
 
 /// A source of client connections. TCP and WebSocket are built in; games may add their own.
@@ -62,11 +67,12 @@ pub trait Socket: Send + 'static {
     type Transport: Transport;
 
     /// Make it ready for packets. Runs on the worker the connection was dealt to, under the handshake deadline: the place
-    /// for registering with the runtime and for whatever precedes the first packet.
+    /// for registering with the runtime and for whatever precedes the first packet. `peer` is who the acceptor said it
+    /// is; what precedes the first packet may tell better.
     ///
     /// # Errors
     /// Any error drops the connection; it is logged at debug level, for a peer can cause it at will.
-    fn open(self) -> impl Future<Output = io::Result<Self::Transport>> + Send;
+    fn open(self, peer: Peer) -> impl Future<Output = io::Result<(Self::Transport, Peer)>> + Send;
 }
 
 /// An acceptor that cannot start.

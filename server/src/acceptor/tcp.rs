@@ -9,7 +9,7 @@ use rustix::net::SocketFlags;
 use socket2::{Domain, Socket as RawSocket, Type};
 use tokio::io::{Interest, unix::AsyncFd};
 
-use super::{Acceptor, Error, Peer, Socket, StreamTransport};
+use super::{Acceptor, Direct, Edge, Error, Peer, Socket, StreamTransport};
 
 /// Connections that the system completes before they are accepted; the system may cap it lower.
 const BACKLOG: i32 = 4096;
@@ -82,10 +82,11 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts plain TCP connections.
+/// Accepts TCP connections.
 #[derive(Debug)]
-pub struct TcpAcceptor {
+pub struct TcpAcceptor<E = Direct> {
     listening: Listening,
+    edge: E,
 }
 
 impl TcpAcceptor {
@@ -94,17 +95,24 @@ impl TcpAcceptor {
     /// # Errors
     /// When the address is in use, not this machine's, or not allowed; the error names acceptor and address.
     pub fn bind(name: &str, address: SocketAddr) -> Result<Self, Error> {
-        Ok(Self { listening: Listening::bind(name, address)? })
+        Ok(Self { listening: Listening::bind(name, address)?, edge: Direct })
     }
 
+    /// The same with something before the packets.
+    pub fn behind<E: Edge>(self, edge: E) -> TcpAcceptor<E> {
+        TcpAcceptor { listening: self.listening, edge }
+    }
+}
+
+impl<E> TcpAcceptor<E> {
     /// The address that clients connect to.
     pub fn local_address(&self) -> SocketAddr {
         self.listening.address()
     }
 }
 
-impl Acceptor for TcpAcceptor {
-    type Socket = TcpSocket;
+impl<E: Edge> Acceptor for TcpAcceptor<E> {
+    type Socket = TcpSocket<E>;
 
     fn name(&self) -> &str {
         self.listening.name()
@@ -114,20 +122,24 @@ impl Acceptor for TcpAcceptor {
         self.listening.address().to_string()
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpSocket, Peer)> {
+    async fn accept(&mut self) -> io::Result<(Self::Socket, Peer)> {
         let (stream, peer) = self.listening.accept().await?;
-        Ok((TcpSocket(stream), peer))
+        Ok((TcpSocket { stream, edge: self.edge.clone() }, peer))
     }
 }
 
 /// An accepted TCP connection.
 #[derive(Debug)]
-pub struct TcpSocket(TcpStream);
+pub struct TcpSocket<E = Direct> {
+    stream: TcpStream,
+    edge: E,
+}
 
-impl Socket for TcpSocket {
-    type Transport = StreamTransport<tokio::net::TcpStream>;
+impl<E: Edge> Socket for TcpSocket<E> {
+    type Transport = StreamTransport<E::Stream>;
 
-    async fn open(self) -> io::Result<Self::Transport> {
-        Ok(StreamTransport::new(tokio::net::TcpStream::from_std(self.0)?))
+    async fn open(self, peer: Peer) -> io::Result<(Self::Transport, Peer)> {
+        let (stream, peer) = self.edge.pass(tokio::net::TcpStream::from_std(self.stream)?, peer).await?;
+        Ok((StreamTransport::new(stream), peer))
     }
 }

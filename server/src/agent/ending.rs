@@ -87,6 +87,8 @@ fn farewell(reason: CloseReason) -> Farewell {
         CloseReason::InvalidHandshake
         | CloseReason::HandshakeRefused
         | CloseReason::HandshakeTimeout
+        | CloseReason::ProxyHeader
+        | CloseReason::TlsHandshake
         | CloseReason::HeartbeatTimeout
         | CloseReason::SlowConsumer
         | CloseReason::WriteTimeout

@@ -49,6 +49,7 @@ pub(crate) use self::worker::Waiting;
 pub(crate) use self::{
     config::Config,
     settings::{Settings, SettingsParts},
+    transport::Refused,
     worker::Worker,
 };
 pub use self::{
@@ -57,12 +58,13 @@ pub use self::{
     transport::{Farewell, Peer, Received, Transport},
 };
 
-/// The life of one connection. `pending` is dropped when the handshake is over, `seat` at the very end.
+/// The life of one connection from `peer`; `open` says who that really is. `pending` is dropped when the handshake is
+/// over, `seat` at the very end.
 ///
 /// The beginning and the end are boxed, being large and soon over: the task is as small as a connection at work.
 pub(crate) fn run<T: Transport, P: Send + 'static, S: Send + 'static>(
     worker: Arc<Worker>,
-    open: impl Future<Output = io::Result<T>> + Send + 'static,
+    open: impl Future<Output = io::Result<(T, Peer)>> + Send + 'static,
     peer: Peer,
     pending: P,
     seat: S,

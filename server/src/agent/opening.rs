@@ -28,6 +28,7 @@ use crate::{
 /// A connection whose client completed the handshake.
 struct Opened<T> {
     transport: T,
+    peer: Peer,
     inbox: Inbox,
     handshake: Handshake,
     /// The handshake as it came.
@@ -51,7 +52,7 @@ impl<T> From<CloseReason> for Failed<T> {
 /// ended instead.
 pub(super) async fn begin<T: Transport>(
     worker: Arc<Worker>,
-    open: impl Future<Output = io::Result<T>>,
+    open: impl Future<Output = io::Result<(T, Peer)>>,
     peer: Peer,
 ) -> Option<Working<T>> {
     let mut arrival = worker.counts().arrival();
@@ -63,7 +64,7 @@ pub(super) async fn begin<T: Transport>(
         None => Err(CloseReason::Draining.into()),
     };
     match result {
-        Ok(Opened { transport, inbox, handshake, body }) => {
+        Ok(Opened { transport, peer, inbox, handshake, body }) => {
             arrival.opened();
             drop(arrival);
             let clock = Clock::new(&worker.settings().config);
@@ -83,10 +84,10 @@ pub(super) async fn begin<T: Transport>(
 
 async fn converse<T: Transport>(
     worker: &Worker,
-    open: impl Future<Output = io::Result<T>>,
+    open: impl Future<Output = io::Result<(T, Peer)>>,
     peer: &Peer,
 ) -> Result<Opened<T>, Failed<T>> {
-    let mut transport = open.await.map_err(|error| {
+    let (mut transport, peer) = open.await.map_err(|error| {
         debug!(%error, ?peer, "a connection was not opened");
         lost(&error)
     })?;
@@ -111,7 +112,7 @@ async fn converse<T: Transport>(
         Err(_) => Outbound::PLAIN,
     };
     let judged = match asked {
-        Ok((handshake, body)) => validate(worker, &handshake, peer).map(|()| (handshake, body)),
+        Ok((handshake, body)) => validate(worker, &handshake, &peer).map(|()| (handshake, body)),
         Err(error) => {
             debug!(%error, ?peer, "a handshake is not valid");
             Err(CloseReason::InvalidHandshake)
@@ -131,7 +132,7 @@ async fn converse<T: Transport>(
     })
     .await?;
     transport.limit_packet(worker.settings().config.max_packet);
-    Ok(Opened { transport, inbox, handshake, body })
+    Ok(Opened { transport, peer, inbox, handshake, body })
 }
 
 fn validate(worker: &Worker, handshake: &Handshake, peer: &Peer) -> Result<(), CloseReason> {

@@ -86,8 +86,29 @@ impl From<SocketAddr> for Peer {
     }
 }
 
+/// A connection that was refused before it carried packets, as the [`io::Error`] that opening it gives.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {cause}")]
+pub(crate) struct Refused {
+    /// What it is counted as.
+    pub(crate) reason: CloseReason,
+    /// What was wrong with.
+    pub(crate) what: &'static str,
+    /// What was wrong.
+    pub(crate) cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        Self::other(refused)
+    }
+}
+
 /// What an error of a transport means for the connection.
 pub(super) fn lost(error: &io::Error) -> CloseReason {
+    if let Some(refused) = error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>()) {
+        return refused.reason;
+    }
     match error.kind() {
         io::ErrorKind::InvalidData => CloseReason::MalformedPacket,
         io::ErrorKind::FileTooLarge => CloseReason::TooLarge,

@@ -17,7 +17,7 @@ use crate::handler::{Registry, Runtime};
 use crate::lanes::{Placement, Spawner};
 use crate::request::App;
 use crate::router::{Router, RoutingFunctions};
-use crate::rpc::{self, Families, Identity, Links};
+use crate::rpc::{self, Certificates, Families, Identity, Links};
 use crate::session::{Pool, SessionIds};
 use crate::topology::Topology;
 
@@ -27,6 +27,8 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) handlers: Arc<Runtime>,
     pub(super) topology: Topology,
+    /// What links are encrypted with, if they are.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) functions: Arc<RoutingFunctions>,
     pub(super) connections: Arc<agent::Settings>,
     pub(super) pool: Arc<Pool>,
@@ -60,7 +62,8 @@ impl Node {
     /// Wires worker `index`, whose handle for user code is `app` and whose lanes run on `work`. Must be called within the
     /// worker's runtime.
     pub(super) fn new(shared: &Shared, settings: &Settings, index: usize, app: &App, work: &Spawner) -> Self {
-        let links = Links::new(shared.identity.clone(), index, &settings.link);
+        let links =
+            Links::with_certificates(shared.identity.clone(), index, &settings.link, shared.certificates.clone());
         let router =
             Router::new(settings.routing.clone(), shared.topology.clone(), links.clone(), shared.functions.clone());
         app.provide(Arc::new(UserCalls::new(router.clone(), settings.server.request_timeout)));
@@ -84,6 +87,7 @@ impl Node {
             incoming: incoming.clone(),
             pool: shared.pool.clone(),
             topology: shared.topology.clone(),
+            certificates: shared.certificates.clone(),
             versions: shared.versions.clone(),
             request_timeout: settings.server.request_timeout,
         }));

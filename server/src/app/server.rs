@@ -25,7 +25,7 @@ use crate::group::{self, Channels, ChannelsParts};
 use crate::handler::Runtime;
 use crate::lanes::{Placement, Spawner};
 use crate::request::App;
-use crate::rpc::{self, Identity};
+use crate::rpc::{self, Certificates, Identity};
 use crate::session::{Frontend, Pool};
 use crate::topology::{DirectoryWatch, Snapshot, Topology};
 use crate::wire::{Dictionary, Serializer};
@@ -91,15 +91,14 @@ impl Server {
             }
             None => (Topology::fixed(Snapshot::default()), None),
         };
+        let certificates = certificates(&settings)?;
         let links = settings.topology.directory.as_ref().map(|_| rpc::bind(&settings.link)).transpose()?;
         let mut listening = sockets::bind(&settings.acceptor, settings.agent.max_packet)?;
         for acceptor in acceptors {
             listening.push(acceptor.bind().map_err(|error| anyhow::anyhow!(error))?);
         }
-        let admin = match settings.admin.listen {
-            Some(address) => Some(Admin::bind(address, settings.admin.token.clone())?),
-            None => None,
-        };
+        let bind_admin = |address| Admin::bind(address, settings.admin.token.clone());
+        let admin = settings.admin.listen.map(bind_admin).transpose()?;
 
         let frontend = settings.is_frontend() || !listening.is_empty();
         let mut app =
@@ -139,6 +138,7 @@ impl Server {
             registry: Arc::new(registry.build()?),
             handlers,
             topology,
+            certificates,
             functions: Arc::new(functions),
             connections: Arc::new(connections),
             pool,
@@ -253,6 +253,14 @@ impl Server {
         }
         LinkListener::new(listener, workers)
     }
+}
+
+/// What links are encrypted with, if they are.
+fn certificates(settings: &Settings) -> anyhow::Result<Option<Arc<Certificates>>> {
+    let Some(folder) = &settings.link.certificates else { return Ok(None) };
+    let server = &settings.server;
+    let certificates = Certificates::load(folder, server.namespace.as_deref(), &server.server_type);
+    Ok(Some(Arc::new(certificates.context("links have no certificate")?)))
 }
 
 /// What ends the parts of a server, in the order in which they end.

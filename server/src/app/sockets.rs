@@ -4,11 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::acceptor::{self, Acceptor, Admission, BackOff, Dealer, Gauge, Protocol, TcpAcceptor, WebSocketAcceptor};
+use crate::acceptor::{
+    self, Acceptor, Admission, BackOff, Dealer, Gauge, Guarded, Listen, Protocol, TcpAcceptor, WebSocketAcceptor,
+};
 use crate::wire::BoxError;
 
 /// An acceptor that listens, and what makes it accept.
@@ -37,21 +40,32 @@ impl Listening {
     }
 }
 
-/// Binds what the settings name. `max_packet` bounds WebSocket messages.
-pub(super) fn bind(config: &acceptor::Config, max_packet: usize) -> Result<Vec<Listening>, acceptor::Error> {
-    let bound = config.listen.iter().map(|listen| match listen.protocol {
+/// Binds what the settings name. `max_packet` bounds WebSocket messages. Must be called within the runtime that follows
+/// changes of certificates.
+pub(super) fn bind(config: &acceptor::Config, max_packet: usize) -> anyhow::Result<Vec<Listening>> {
+    config.listen.iter().map(|listen| bind_one(listen, max_packet)).collect()
+}
+
+fn bind_one(listen: &Listen, max_packet: usize) -> anyhow::Result<Listening> {
+    let guarded = Guarded::new(listen).with_context(|| format!("acceptor {:?} has no certificate", listen.name))?;
+    Ok(match listen.protocol {
         Protocol::Tcp => {
             let acceptor = TcpAcceptor::bind(&listen.name, listen.address)?;
             let address = acceptor.local_address().to_string();
-            Ok(Listening::new(acceptor, address))
+            match guarded {
+                Some(guarded) => Listening::new(acceptor.behind(guarded), address),
+                None => Listening::new(acceptor, address),
+            }
         }
         Protocol::WebSocket => {
             let acceptor = WebSocketAcceptor::bind(&listen.name, listen.address, max_packet)?;
             let address = acceptor.local_address().to_string();
-            Ok(Listening::new(acceptor, address))
+            match guarded {
+                Some(guarded) => Listening::new(acceptor.behind(guarded), address),
+                None => Listening::new(acceptor, address),
+            }
         }
-    });
-    bound.collect()
+    })
 }
 
 /// An acceptor of the game's own, bound when the server starts.

@@ -230,8 +230,8 @@ struct Pipe(DuplexStream);
 impl Socket for Pipe {
     type Transport = StreamTransport<DuplexStream>;
 
-    async fn open(self) -> io::Result<Self::Transport> {
-        Ok(StreamTransport::new(self.0))
+    async fn open(self, peer: Peer) -> io::Result<(Self::Transport, Peer)> {
+        Ok((StreamTransport::new(self.0), peer))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -17,7 +18,11 @@ const SURROUNDINGS: usize = 64 << 10;
 pub(crate) struct Config {
     /// Where other servers reach this one. Port 0 lets the system choose.
     pub(crate) listen: SocketAddr,
-    /// Links are neither encrypted nor authenticated: they may leave this machine only when this is set.
+    /// The folder with the certificate for links (`tls.crt`), its key (`tls.key`) and those of the authorities that are
+    /// believed (`ca.crt`), which may be replaced while the server runs. A certificate has the name
+    /// `cereus://NAMESPACE/SERVER-TYPE`. Not set: links are neither encrypted nor authenticated.
+    pub(crate) certificates: Option<PathBuf>,
+    /// Whether links may leave this machine without certificates.
     pub(crate) insecure: bool,
     /// The largest frame that is sent, in bytes; a larger one fails its own request.
     pub(crate) max_frame: usize,
@@ -29,6 +34,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3260)),
+            certificates: None,
             insecure: false,
             max_frame: 0xFF_FFFF + SURROUNDINGS,
             outbound: 4 << 20,
@@ -51,5 +57,9 @@ pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the connection, and once more for the greeting.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many accepted connections of one worker may be on their way to being encrypted, each no longer than `CONNECT_TIMEOUT`.
+pub(super) const HANDSHAKES: usize = 256;
+/// Between two log lines about peers that are refused.
+pub(super) const REFUSALS: Duration = Duration::from_secs(10);
 /// How long a link that is closed from this end waits for the other end to close too.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

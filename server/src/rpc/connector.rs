@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -16,7 +17,7 @@ use tokio::{
 };
 use tower::{Service, ServiceExt, util::BoxCloneService};
 
-use super::config::USER_TIMEOUT;
+use super::{Error, config::USER_TIMEOUT, secure::Certificates};
 
 /// A connection to a peer.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -30,6 +31,12 @@ pub(super) type BoxedConnector = BoxCloneService<Uri, Connection, io::Error>;
 
 /// A connection whose type is forgotten.
 pub(super) struct BoxedIo(Box<dyn Io>);
+
+impl BoxedIo {
+    pub(super) fn new(io: impl Io) -> Self {
+        Self(Box::new(io))
+    }
+}
 
 impl AsyncRead for BoxedIo {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -80,13 +87,40 @@ impl Connector {
         C::Future: Send,
         T: Io,
     {
-        let connector = connector.map_response(|io| TokioIo::new(BoxedIo(Box::new(io.into_inner()))));
+        let connector = connector.map_response(|io| TokioIo::new(BoxedIo::new(io.into_inner())));
         Self(Mutex::new(BoxCloneService::new(connector)))
     }
 
     pub(super) fn get(&self) -> BoxedConnector {
         self.0.lock().clone()
     }
+}
+
+/// A connection to a server of the type `server_type`, encrypted when there are certificates.
+pub(super) async fn dial(
+    connector: BoxedConnector,
+    address: SocketAddr,
+    certificates: Option<&Certificates>,
+    server_type: &str,
+) -> Result<BoxedIo, Error> {
+    let uri = Uri::try_from(format!("http://{address}"));
+    let uri = uri.map_err(|error| Error::Unreachable(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let io = connector.oneshot(uri).await.map_err(Error::Unreachable)?.into_inner();
+    match certificates {
+        None => Ok(io),
+        Some(certificates) => Ok(BoxedIo::new(certificates.connect(io, server_type).await?)),
+    }
+}
+
+/// What tonic gets when the connection is there already: it is given away once, as a channel that connects anew would hide
+/// the loss of the first.
+pub(super) fn connected<T: Io>(
+    io: T,
+) -> impl Service<Uri, Response = TokioIo<T>, Error = io::Error, Future: Send> + Send + 'static {
+    let mut io = Some(io);
+    tower::service_fn(move |_: Uri| {
+        std::future::ready(io.take().map(TokioIo::new).ok_or(io::ErrorKind::NotConnected.into()))
+    })
 }
 
 /// TCP, as links want it.

@@ -8,7 +8,7 @@ use std::{io, net::SocketAddr};
 pub(crate) enum Error {
     /// The listener would be reachable from other machines.
     #[error(
-        "link address {0} is not on loopback: links are neither encrypted nor authenticated, set `link.insecure: true` to accept that"
+        "link address {0} is not on loopback: links are neither encrypted nor authenticated, set `link.certificates`, or `link.insecure: true` to accept that"
     )]
     Exposed(SocketAddr),
     /// The listener could not be bound.
@@ -19,6 +19,20 @@ pub(crate) enum Error {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// The peer's address could not be reached.
+    #[error("cannot connect")]
+    Unreachable(#[source] io::Error),
+    /// The two did not agree on an encrypted connection, or one does not believe the other's certificate.
+    #[error("no encrypted connection")]
+    Handshake(#[source] io::Error),
+    /// The peer's certificate is for somebody else.
+    #[error("the peer's certificate is for {found}, expected is {expected}")]
+    WrongName {
+        /// Who it should be for.
+        expected: String,
+        /// Who it is for.
+        found: String,
     },
     /// The peer could not be reached.
     #[error("cannot connect")]

@@ -35,6 +35,16 @@ pub(super) fn split(batch: proto::Batch) -> Result<(proto::Hello, Vec<proto::Fra
     }
 }
 
+/// Whether the peer says that it is what its certificate says, if it has one.
+pub(super) fn check_name(hello: &proto::Hello, certified: Option<&str>) -> Result<(), Error> {
+    match certified {
+        Some(found) if found != hello.server_type => {
+            Err(Error::WrongName { expected: format!("type {}", hello.server_type), found: format!("type {found}") })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether the two can talk; `promised` is who the topology says is there.
 pub(super) fn check(hello: &proto::Hello, ours: &Identity, promised: Option<&str>) -> Result<Identity, Error> {
     if let Some(promised) = promised.filter(|promised| *promised != hello.server_id) {

@@ -24,8 +24,12 @@ use super::{
     outbound::{OVERHEAD, Outbound},
     pending::Call,
     proto::{self, frame::Kind},
+    secure::Certificates,
 };
-use crate::{topology::ServerId, wire};
+use crate::{
+    topology::{Server, ServerId},
+    wire,
+};
 
 /// Whether frames can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(super) struct Common {
     pub(super) identity: Arc<Identity>,
     pub(super) worker: usize,
     pub(super) config: Config,
+    /// What connections are encrypted with, if they are.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) counts: Counts,
     pub(super) tasks: TaskTracker,
     pub(super) runtime: Handle,
@@ -60,7 +66,9 @@ pub(crate) struct Link {
     /// The peer that the topology promised, or that introduced itself.
     server: ServerId,
     /// Where an opened link leads.
-    address: Mutex<Option<SocketAddr>>,
+    pub(super) address: Mutex<Option<SocketAddr>>,
+    /// The type of the server that it leads to, as the topology says; none when it was accepted.
+    pub(super) promised_type: Option<Arc<str>>,
     opened: bool,
     /// The peer takes each request as a call of its own.
     unary: bool,
@@ -99,19 +107,34 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(server: ServerId, address: Option<SocketAddr>, common: Arc<Common>) -> Arc<Self> {
-        Arc::new(Self::with_peer(server, address, None, common))
+    /// To a server that is called.
+    pub(super) fn to(server: &Server, common: Arc<Common>) -> Arc<Self> {
+        let promised = (server.address, server.server_type.clone());
+        Arc::new(Self::with_peer(server.id.clone(), Some(promised), None, common))
+    }
+
+    /// From a peer that called.
+    pub(super) fn from(server: ServerId, common: Arc<Common>) -> Arc<Self> {
+        Arc::new(Self::with_peer(server, None, None, common))
     }
 
     /// To `peer`, which takes unary calls and never says who it is.
     pub(super) fn unary(peer: Identity, address: SocketAddr, common: Arc<Common>) -> Arc<Self> {
-        Arc::new(Self::with_peer(peer.server_id.clone(), Some(address), Some(peer), common))
+        let promised = (address, peer.server_type.clone());
+        Arc::new(Self::with_peer(peer.server_id.clone(), Some(promised), Some(peer), common))
     }
 
-    fn with_peer(server: ServerId, address: Option<SocketAddr>, peer: Option<Identity>, common: Arc<Common>) -> Self {
+    fn with_peer(
+        server: ServerId,
+        promised: Option<(SocketAddr, Arc<str>)>,
+        peer: Option<Identity>,
+        common: Arc<Common>,
+    ) -> Self {
+        let (address, promised_type) = promised.unzip();
         Self {
             server,
             address: Mutex::new(address),
+            promised_type,
             opened: address.is_some(),
             unary: peer.is_some(),
             common,
@@ -347,16 +370,6 @@ impl Link {
 
     pub(super) fn outbound(&self) -> &Mutex<Outbound> {
         &self.outbound
-    }
-
-    /// Where an opened link leads.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        *self.address.lock()
-    }
-
-    /// The topology says where the peer is now; holds from the next attempt to connect.
-    pub(super) fn set_address(&self, address: SocketAddr) {
-        *self.address.lock() = Some(address);
     }
 
     pub(super) fn stopped(&self) -> &CancellationToken {

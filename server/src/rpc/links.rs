@@ -26,6 +26,7 @@ use super::{
     opener,
     outbound::OVERHEAD,
     pitaya, proto,
+    secure::Certificates,
 };
 use crate::topology::{Server, ServerId, Snapshot};
 
@@ -67,16 +68,43 @@ pub(crate) struct LinkStatus {
 }
 
 impl Links {
-    /// Links of worker `worker` over TCP. Called on that worker's runtime.
+    /// Links of worker `worker` over TCP, as they are. Called on that worker's runtime.
     pub(crate) fn new(identity: Arc<Identity>, worker: usize, config: &Config) -> Arc<Self> {
-        Self::with_connector(identity, worker, config, Tcp)
+        Self::secured(identity, worker, config, None, Tcp)
+    }
+
+    /// The same, encrypted when there are certificates.
+    pub(crate) fn with_certificates(
+        identity: Arc<Identity>,
+        worker: usize,
+        config: &Config,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Arc<Self> {
+        Self::secured(identity, worker, config, certificates, Tcp)
     }
 
     /// Links over connections that `connector` makes, from URIs `http://<address>`.
+    #[cfg(test)]
     pub(crate) fn with_connector<C, T>(
         identity: Arc<Identity>,
         worker: usize,
         config: &Config,
+        connector: C,
+    ) -> Arc<Self>
+    where
+        C: Service<Uri, Response = TokioIo<T>, Error = io::Error> + Clone + Send + 'static,
+        C::Future: Send,
+        T: Io,
+    {
+        Self::secured(identity, worker, config, None, connector)
+    }
+
+    /// The same, encrypted when there are certificates.
+    pub(super) fn secured<C, T>(
+        identity: Arc<Identity>,
+        worker: usize,
+        config: &Config,
+        certificates: Option<Arc<Certificates>>,
         connector: C,
     ) -> Arc<Self>
     where
@@ -90,6 +118,7 @@ impl Links {
             identity,
             worker,
             config: Config { max_frame, ..config.clone() },
+            certificates,
             counts: Counts::default(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
@@ -124,8 +153,7 @@ impl Links {
 
     /// The link to `server`; it is opened if there is none. What is sent meanwhile waits for the first connection.
     pub(crate) fn open(&self, server: &Server) -> Arc<Link> {
-        let new = |common| Link::new(server.id.clone(), Some(server.address), common);
-        self.open_as(server, |link| !link.is_unary(), new)
+        self.open_as(server, |link| !link.is_unary(), |common| Link::to(server, common))
     }
 
     /// As `open`, for a server that takes unary calls in the place of a link.

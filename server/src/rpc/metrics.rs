@@ -19,12 +19,27 @@ pub(crate) enum Loss {
     Protocol,
     /// Another serializer.
     Serializer,
+    /// The peer showed no certificate, or speaks no TLS.
+    NoCertificate,
+    /// The certificate of one of the two is of no authority that the other believes, or its time is over.
+    BadCertificate,
+    /// The peer's certificate is for another namespace or server type.
+    WrongName,
 }
 
 impl Loss {
     /// All reasons, in the order of their counters.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Connection, Self::Ended, Self::Greeting, Self::WrongServer, Self::Protocol, Self::Serializer];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Connection,
+        Self::Ended,
+        Self::Greeting,
+        Self::WrongServer,
+        Self::Protocol,
+        Self::Serializer,
+        Self::NoCertificate,
+        Self::BadCertificate,
+        Self::WrongName,
+    ];
 
     /// The name in metrics.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -35,6 +50,9 @@ impl Loss {
             Self::WrongServer => "wrong_server",
             Self::Protocol => "protocol",
             Self::Serializer => "serializer",
+            Self::NoCertificate => "no_certificate",
+            Self::BadCertificate => "bad_certificate",
+            Self::WrongName => "wrong_name",
         }
     }
 }
@@ -42,7 +60,15 @@ impl Loss {
 impl From<&Error> for Loss {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Exposed(_) | Error::Bind { .. } | Error::Connect(_) | Error::Stream(_) => Self::Connection,
+            Error::Exposed(_) | Error::Bind { .. } | Error::Unreachable(_) | Error::Connect(_) | Error::Stream(_) => {
+                Self::Connection
+            }
+            Error::Handshake(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)) => Self::BadCertificate,
+                Some(_) => Self::NoCertificate,
+                None => Self::Connection,
+            },
+            Error::WrongName { .. } => Self::WrongName,
             Error::Ended => Self::Ended,
             Error::Timeout | Error::NoHello => Self::Greeting,
             Error::WrongServer { .. } => Self::WrongServer,

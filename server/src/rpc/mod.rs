@@ -6,9 +6,10 @@
 //!
 //! Promised here: frames of one direction arrive in the order in which they were sent; all that is queued leaves in one
 //! batch; a call that was taken is completed exactly once, and it is known whether the peer may have executed it; a link
-//! only ever leads to the server that the topology promised; the reader of a link never waits.
+//! only ever leads to the server that the topology promised; the reader of a link never waits. With certificates
+//! ([`Certificates`]) connections are encrypted, and both ends are who they say they are.
 //!
-//! Left out: which server to call (`router`), what frames mean (`forward`, `session`), encryption.
+//! Left out: which server to call (`router`), what frames mean (`forward`, `session`).
 
 mod admission;
 pub(crate) mod bench_support;
@@ -27,9 +28,11 @@ mod opener;
 mod outbound;
 mod pending;
 pub(crate) mod pitaya;
+mod place;
 pub(crate) mod proto;
 mod questions;
 mod reader;
+mod secure;
 mod serve;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -40,7 +43,8 @@ pub(crate) use error::Error;
 pub(crate) use family::{Caller, Channels, Families, Identity, LinkEvents, Outcome, Question, Requests, Sessions};
 pub(crate) use link::{Link, Standing};
 pub(crate) use links::Links;
+pub(crate) use secure::Certificates;
 #[cfg(test)]
-pub(crate) use serve::serve_incoming;
+pub(crate) use serve::{Far, serve_incoming};
 pub(crate) use serve::{bind, serve};
 pub(crate) use waiter::Waiter;

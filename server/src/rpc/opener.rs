@@ -14,7 +14,7 @@ use super::{
     Error, Families, Link,
     codec::{LinkCodec, METHOD, Outgoing},
     config::{CONNECT_TIMEOUT, CONNECTION_WINDOW, MAX_BATCH, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW},
-    connector::BoxedConnector,
+    connector::{BoxedConnector, connected, dial},
     hello,
     metrics::Loss,
     pitaya, proto,
@@ -79,7 +79,10 @@ async fn attempt(link: &Arc<Link>, connector: BoxedConnector, families: &Familie
         Ok(connected) => connected,
         Err(error) => return error,
     };
-    let peer = match hello::check(&hello, &link.common().identity, Some(link.server())) {
+    let certified = link.common().certificates.as_ref().map(|_| link.promised_type());
+    let peer = hello::check_name(&hello, certified)
+        .and_then(|()| hello::check(&hello, &link.common().identity, Some(link.server())));
+    let peer = match peer {
         Ok(peer) => peer,
         Err(error) => return error,
     };
@@ -104,10 +107,11 @@ type Greeted = (Streaming<proto::Batch>, proto::Hello, Vec<proto::Frame>);
 /// Connects and waits for the peer's greeting.
 async fn connect(link: &Arc<Link>, connector: BoxedConnector) -> Result<Greeted, Error> {
     let address = link.address().ok_or(Error::Ended)?;
-    let channel = timeout(CONNECT_TIMEOUT, endpoint(address)?.connect_with_connector(connector))
-        .await
-        .map_err(|_| Error::Timeout)?
-        .map_err(Error::Connect)?;
+    let channel = async {
+        let io = dial(connector, address, link.common().certificates.as_deref(), link.promised_type()).await?;
+        endpoint(address)?.connect_with_connector(connected(io)).await.map_err(Error::Connect)
+    };
+    let channel = timeout(CONNECT_TIMEOUT, channel).await.map_err(|_| Error::Timeout)??;
     timeout(CONNECT_TIMEOUT, greet(link, channel)).await.map_err(|_| Error::Timeout)?
 }
 

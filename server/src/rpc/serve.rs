@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     fmt, io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
@@ -11,11 +11,12 @@ use std::{
 
 use futures_core::Stream;
 use futures_util::{StreamExt, future::BoxFuture, stream};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -24,31 +25,34 @@ use tonic::{
     codegen::{Service, http},
     server::{Grpc, NamedService, StreamingService},
     service::Routes,
-    transport::{Server, server::Connected},
+    transport::Server,
 };
 
 use super::{
     Config, Error, Families, Link, Links,
     codec::{LinkCodec, Outgoing, SERVICE, Turn},
     config::{
-        CLOSE_TIMEOUT, CONNECT_TIMEOUT, CONNECTION_WINDOW, MAX_BATCH, PING_INTERVAL, PING_TIMEOUT, STREAM_WINDOW,
+        CLOSE_TIMEOUT, CONNECT_TIMEOUT, CONNECTION_WINDOW, HANDSHAKES, MAX_BATCH, PING_INTERVAL, PING_TIMEOUT,
+        REFUSALS, STREAM_WINDOW,
     },
     connector::tune,
     greeted::Greeted,
     hello,
+    link::Common,
     links::Shared,
     metrics::Loss,
     proto,
     reader::{deliver, read},
+    secure::{Certified, Secured},
 };
 
 /// Binds the listener of links.
 ///
 /// # Errors
-/// When the address is not on loopback without `insecure`, or cannot be bound; the error names it.
+/// When the address is not on loopback, with neither certificates nor `insecure`, or cannot be bound; the error names it.
 pub(crate) fn bind(config: &Config) -> Result<TcpListener, Error> {
     let address = config.listen;
-    if !config.insecure && !address.ip().to_canonical().is_loopback() {
+    if config.certificates.is_none() && !config.insecure && !address.ip().to_canonical().is_loopback() {
         return Err(Error::Exposed(address));
     }
     let listener = TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
@@ -90,13 +94,17 @@ pub(crate) async fn serve_incoming<T>(
     others: Routes,
     shutdown: impl Future<Output = ()>,
 ) where
-    T: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Far + Unpin + Send + 'static,
 {
     let stopping = CancellationToken::new();
     let routes = others.add_service(Exchange(links.shared().clone()));
-    // That no more connections come is no reason to end: who waits for them to end would then not be told to close them.
+    // Each is encrypted beside the others. That no more connections come is no reason to end: who waits for them to end
+    // would then not be told to close them.
+    let refusals = Refusals::default();
+    let secured = incoming.map(|accepted| secure(&links.shared().common, &refusals, accepted));
+    let secured = secured.buffer_unordered(HANDSHAKES).filter_map(std::future::ready);
     let incoming =
-        incoming.map(|accepted| accepted.map(|io| Greeted::new(io, stopping.clone()))).chain(stream::pending());
+        secured.map(|accepted| accepted.map(|io| Greeted::new(io, stopping.clone()))).chain(stream::pending());
     let server = Server::builder()
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -119,6 +127,60 @@ pub(crate) async fn serve_incoming<T>(
         },
         // Whoever does not close its connection although it has no link on it does not hold up the end for longer.
         () = over => {}
+    }
+}
+
+/// An accepted connection that may say where its other end is.
+pub(crate) trait Far {
+    /// The address of the peer, for the log.
+    fn far(&self) -> Option<SocketAddr>;
+}
+
+impl Far for TcpStream {
+    fn far(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
+/// Encrypts an accepted connection if there are certificates; none when the peer is refused.
+async fn secure<T>(common: &Common, refusals: &Refusals, accepted: io::Result<T>) -> Option<io::Result<Secured<T>>>
+where
+    T: AsyncRead + AsyncWrite + Far + Unpin,
+{
+    let io = match (accepted, &common.certificates) {
+        (Ok(io), Some(certificates)) => {
+            let peer = io.far();
+            match timeout(CONNECT_TIMEOUT, certificates.accept(io)).await.unwrap_or(Err(Error::Timeout)) {
+                Ok((io, name)) => Secured::Encrypted(Box::new(io), Certified(Some(name.server_type.into()))),
+                Err(error) => {
+                    refusals.note(common, peer, &error);
+                    return None;
+                }
+            }
+        }
+        (accepted, _) => return Some(accepted.map(Secured::Plain)),
+    };
+    Some(Ok(io))
+}
+
+/// Says once in a while who was refused: anybody can connect.
+#[derive(Default)]
+struct Refusals {
+    logged: Mutex<Option<Instant>>,
+}
+
+impl Refusals {
+    fn note(&self, common: &Common, peer: Option<SocketAddr>, error: &Error) {
+        let loss = Loss::from(error);
+        common.counts.lost(loss);
+        let now = Instant::now();
+        let mut logged = self.logged.lock();
+        if logged.is_none_or(|last| now.duration_since(last) >= REFUSALS) {
+            *logged = Some(now);
+            drop(logged);
+            let (reason, error) = (loss.as_str(), error as &dyn std::error::Error);
+            tracing::warn!(?peer, reason, error, "a peer is refused");
+        }
     }
 }
 
@@ -162,8 +224,9 @@ impl StreamingService<proto::Batch> for Exchange {
 
     fn call(&mut self, request: tonic::Request<Streaming<proto::Batch>>) -> Self::Future {
         let shared = self.0.clone();
+        let certified = request.extensions().get::<Certified>().cloned().unwrap_or_default();
         Box::pin(async move {
-            let outgoing = accept(&shared, request.into_inner()).await.map_err(|error| {
+            let outgoing = accept(&shared, certified, request.into_inner()).await.map_err(|error| {
                 let loss = Loss::from(&error);
                 shared.common.counts.lost(loss);
                 tracing::warn!(reason = loss.as_str(), error = &error as &dyn std::error::Error, "link refused");
@@ -175,13 +238,18 @@ impl StreamingService<proto::Batch> for Exchange {
 }
 
 /// Waits for the greeting, then lets the link live in a task of its own.
-async fn accept(shared: &Arc<Shared>, mut stream: Streaming<proto::Batch>) -> Result<Outgoing, Error> {
+async fn accept(
+    shared: &Arc<Shared>,
+    certified: Certified,
+    mut stream: Streaming<proto::Batch>,
+) -> Result<Outgoing, Error> {
     let families = shared.families.get().ok_or(Error::Ended)?.clone();
     let first = timeout(CONNECT_TIMEOUT, stream.message()).await.map_err(|_| Error::Timeout)??.ok_or(Error::Ended)?;
     let (hello, rest) = hello::split(first)?;
     let common = &shared.common;
+    hello::check_name(&hello, certified.0.as_deref())?;
     let peer = hello::check(&hello, &common.identity, None)?;
-    let link = Link::new(peer.server_id.clone(), None, common.clone());
+    let link = Link::from(peer.server_id.clone(), common.clone());
     let epoch = {
         // Under the lock of the list, so that a drain or close either is seen here or finds the link.
         let mut accepted = shared.accepted.lock();

@@ -79,6 +79,10 @@ reasons! {
         Draining = 16 "draining",
         /// The connection's task failed; a bug.
         Internal = 17 "internal",
+        /// No PROXY header from a load balancer that is trusted.
+        ProxyHeader = 18 "proxy_header",
+        /// The client and the server did not agree on TLS.
+        TlsHandshake = 19 "tls_handshake",
     }
 }
 

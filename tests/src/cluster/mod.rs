@@ -7,7 +7,12 @@ mod http;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
@@ -57,6 +62,7 @@ pub struct Builder {
     serializer: Serializer,
     servers: Vec<(Role, String, usize)>,
     environment: Vec<(OsString, OsString)>,
+    certificates: Option<PathBuf>,
 }
 
 impl Builder {
@@ -88,11 +94,18 @@ impl Builder {
         self
     }
 
+    /// Protect links by certificates: `folder` holds a folder for each server type.
+    #[must_use]
+    pub fn certificates(mut self, folder: &Path) -> Self {
+        self.certificates = Some(folder.to_owned());
+        self
+    }
+
     /// Start all servers, backends first, and wait until each is ready.
     pub async fn start(self) -> anyhow::Result<Cluster> {
-        let Builder { serializer, mut servers, environment } = self;
+        let Builder { serializer, mut servers, environment, certificates } = self;
         let directory = TempDir::new()?;
-        let mut cluster = Cluster { directory, serializer, environment, servers: Vec::new() };
+        let mut cluster = Cluster { directory, serializer, environment, certificates, servers: Vec::new() };
         servers.sort_by_key(|(role, ..)| *role == Role::Frontend);
         for (role, server_type, count) in servers {
             for _ in 0..count {
@@ -109,6 +122,7 @@ pub struct Cluster {
     directory: TempDir,
     serializer: Serializer,
     environment: Vec<(OsString, OsString)>,
+    certificates: Option<PathBuf>,
     servers: Vec<Server>,
 }
 
@@ -127,12 +141,17 @@ pub struct Server {
 impl Cluster {
     /// Describe a cluster.
     pub fn builder() -> Builder {
-        Builder { serializer: Serializer::Json, servers: Vec::new(), environment: Vec::new() }
+        Builder { serializer: Serializer::Json, servers: Vec::new(), environment: Vec::new(), certificates: None }
     }
 
     /// One frontend of type `connector` and `games` backends of type `game`.
     pub async fn connector_and_games(serializer: Serializer, games: usize) -> anyhow::Result<Cluster> {
         Cluster::builder().serializer(serializer).frontend("connector").backends("game", games).start().await
+    }
+
+    /// Protect the links of the servers that are added from now on by other certificates, or none.
+    pub fn set_certificates(&mut self, folder: Option<&Path>) {
+        self.certificates = folder.map(Path::to_owned);
     }
 
     /// Start one more server and wait until it is ready: its name.
@@ -167,6 +186,10 @@ impl Cluster {
         arguments.extend(["--link".into(), link.to_string().into(), "--admin".into(), admin.to_string().into()]);
         if network.is_some() {
             arguments.extend(["--set".into(), "link.insecure=true".into()]);
+        }
+        if let Some(folder) = &self.certificates {
+            let folder = folder.join(server_type);
+            arguments.extend(["--set".into(), format!("link.certificates={}", folder.display()).into()]);
         }
         let environment = self.environment.clone();
         let program = Program { name: name.clone(), path, arguments, environment };

@@ -8,6 +8,7 @@
 )]
 
 mod bounds;
+mod certificates;
 mod channels;
 mod chat;
 mod check;
@@ -22,6 +23,7 @@ mod pitaya;
 mod requests;
 mod sessions;
 mod states;
+mod tls;
 
 use std::time::Duration;
 

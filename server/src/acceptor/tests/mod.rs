@@ -2,6 +2,8 @@
 
 mod accepting;
 mod custom;
+mod edge;
+mod proxy;
 mod websocket;
 
 use std::sync::Arc;

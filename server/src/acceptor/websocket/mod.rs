@@ -12,14 +12,15 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use super::{Acceptor, Error, Peer, Socket, tcp::Listening};
+use super::{Acceptor, Direct, Edge, Error, Peer, Socket, tcp::Listening};
 
 pub use self::transport::WebSocketTransport;
 
 /// Accepts TCP connections and upgrades them to WebSocket.
 #[derive(Debug)]
-pub struct WebSocketAcceptor {
+pub struct WebSocketAcceptor<E = Direct> {
     listening: Listening,
+    edge: E,
     max_packet: usize,
 }
 
@@ -30,17 +31,24 @@ impl WebSocketAcceptor {
     /// # Errors
     /// When the address is in use, not this machine's, or not allowed; the error names acceptor and address.
     pub fn bind(name: &str, address: SocketAddr, max_packet: usize) -> Result<Self, Error> {
-        Ok(Self { listening: Listening::bind(name, address)?, max_packet })
+        Ok(Self { listening: Listening::bind(name, address)?, edge: Direct, max_packet })
     }
 
+    /// The same with something before the upgrade.
+    pub fn behind<E: Edge>(self, edge: E) -> WebSocketAcceptor<E> {
+        WebSocketAcceptor { listening: self.listening, edge, max_packet: self.max_packet }
+    }
+}
+
+impl<E> WebSocketAcceptor<E> {
     /// The address that clients connect to.
     pub fn local_address(&self) -> SocketAddr {
         self.listening.address()
     }
 }
 
-impl Acceptor for WebSocketAcceptor {
-    type Socket = WebSocketSocket;
+impl<E: Edge> Acceptor for WebSocketAcceptor<E> {
+    type Socket = WebSocketSocket<E>;
 
     fn name(&self) -> &str {
         self.listening.name()
@@ -50,23 +58,25 @@ impl Acceptor for WebSocketAcceptor {
         format!("ws://{}", self.listening.address())
     }
 
-    async fn accept(&mut self) -> io::Result<(WebSocketSocket, Peer)> {
+    async fn accept(&mut self) -> io::Result<(Self::Socket, Peer)> {
         let (stream, peer) = self.listening.accept().await?;
-        Ok((WebSocketSocket { stream, max_packet: self.max_packet }, peer))
+        Ok((WebSocketSocket { stream, edge: self.edge.clone(), max_packet: self.max_packet }, peer))
     }
 }
 
 /// An accepted connection, before its upgrade.
 #[derive(Debug)]
-pub struct WebSocketSocket {
+pub struct WebSocketSocket<E = Direct> {
     stream: TcpStream,
+    edge: E,
     max_packet: usize,
 }
 
-impl Socket for WebSocketSocket {
-    type Transport = WebSocketTransport<tokio::net::TcpStream>;
+impl<E: Edge> Socket for WebSocketSocket<E> {
+    type Transport = WebSocketTransport<E::Stream>;
 
-    async fn open(self) -> io::Result<Self::Transport> {
-        WebSocketTransport::accept(tokio::net::TcpStream::from_std(self.stream)?, self.max_packet).await
+    async fn open(self, peer: Peer) -> io::Result<(Self::Transport, Peer)> {
+        let (stream, peer) = self.edge.pass(tokio::net::TcpStream::from_std(self.stream)?, peer).await?;
+        Ok((WebSocketTransport::accept(stream, self.max_packet).await?, peer))
     }
 }

@@ -85,7 +85,9 @@ async fn the_deadline_runs_until_the_ack() {
 async fn opening_the_transport_counts_against_the_deadline() {
     let bench = bench_with(|_| ());
     let start = Instant::now();
-    let never = std::future::pending::<std::io::Result<crate::agent::StreamTransport<tokio::io::DuplexStream>>>();
+    let never = std::future::pending::<
+        std::io::Result<(crate::agent::StreamTransport<tokio::io::DuplexStream>, crate::agent::Peer)>,
+    >();
     let worker = std::sync::Arc::clone(&bench.worker);
     crate::agent::run(worker, never, crate::agent::Peer::default(), (), ()).await;
     assert_eq!(start.elapsed().as_secs(), 10);

@@ -45,8 +45,9 @@ fn connect(bench: &Bench) -> Client {
 fn connect_through(bench: &Bench, capacity: usize) -> Client {
     let (pipe, far) = duplex(capacity);
     let peer = Peer::from(std::net::SocketAddr::from(([127, 0, 0, 1], 5000)));
-    let open = async move { io::Result::Ok(StreamTransport::new(far)) };
-    let task = tokio::spawn(run(Arc::clone(&bench.worker), open, peer, (), ()));
+    let from = peer.clone();
+    let open = async move { io::Result::Ok((StreamTransport::new(far), peer)) };
+    let task = tokio::spawn(run(Arc::clone(&bench.worker), open, from, (), ()));
     Client { pipe, task }
 }
 

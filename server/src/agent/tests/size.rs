@@ -16,7 +16,7 @@ type Seat = [usize; 3];
 #[test]
 fn a_task_is_small() {
     let bench = Bench::new();
-    let open = async { Err::<StreamTransport<TcpStream>, _>(io::Error::other("never")) };
+    let open = async { Err::<(StreamTransport<TcpStream>, Peer), _>(io::Error::other("never")) };
     let task = run(Arc::clone(&bench.worker), open, Peer::default(), (), Seat::default());
     let size = size_of_val(&task);
     let parts = [

@@ -71,6 +71,10 @@ pub(crate) struct Server {
     /// is not set.
     #[serde(default, deserialize_with = "server_id")]
     pub(crate) id: Option<String>,
+    /// The namespace of the game: with `link.certificates` only servers of the same one get links. Not set: that of this
+    /// server's own certificate.
+    #[serde(default)]
+    pub(crate) namespace: Option<String>,
     /// How bodies are written: `json` or `protobuf`. Servers of one game use the same.
     #[serde(default)]
     pub(crate) serializer: SerializerName,

@@ -198,6 +198,21 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_right() {
         refused(right, &[], &["acceptor.listen=[{name: a, protocol: UDP, address: '1.1.1.1:1'}]"]),
         &["acceptor.listen[0].protocol = \"UDP\": unknown variant `UDP`, expected `TCP` or `WebSocket`"],
     );
+    check(
+        refused(
+            right,
+            &[],
+            &["acceptor.listen=[{name: a, protocol: TCP, address: '1.1.1.1:1', trusted_proxies: [x]}]"],
+        ),
+        &[
+            "acceptor.listen[0].trusted_proxies = [\"x\"]: \"x\" is no network: write an address, or one with",
+            "10.0.0.0/8",
+        ],
+    );
+    check(
+        refused(right, &[], &["acceptor.listen=[{name: a, protocol: TCP, address: '1.1.1.1:1', tls: {}}]"]),
+        &["acceptor.listen[0].tls.certificate is not set (A PEM file", "acceptor.listen[0].tls.key is not set"],
+    );
     check(refused(right, &[], &["server=5"]), &["server = 5: invalid type"]);
     check(refused(right, &[], &["server"]), &["--set server: write section.key=value"]);
 }
@@ -286,7 +301,9 @@ fn no_section_of_ours_takes_unknown_keys() {
 fn a_server_takes_what_the_image_contract_gives() {
     let spec = "
         frontend:
-          acceptors: [{ name: tcp, protocol: TCP, port: 3250 }, { name: ws, protocol: WebSocket, port: 3251 }]
+          acceptors:
+            - { name: tcp, protocol: TCP, port: 3250 }
+            - { name: ws, protocol: WebSocket, port: 3251, tls: { secretName: game }, proxyProtocol: true }
         drain: { linger: 1s, deadline: 1m30s, spread: 2s }
         config: { server: { workers: 3 } }
     ";
@@ -294,8 +311,8 @@ fn a_server_takes_what_the_image_contract_gives() {
     let address = |text: &str| text.parse::<std::net::SocketAddr>().unwrap();
     let process =
         Place::process("connector-1", address("127.0.0.1:1"), address("127.0.0.1:2"), std::path::Path::new("/t"));
-    let pod = Place { security: Security::None, ..Place::pod() };
-    for (place, link) in [(process, "127.0.0.1:1"), (pod, "[::]:3260")] {
+    let insecure = Place { security: Security::None, ..Place::pod() };
+    for (place, link) in [(process, "127.0.0.1:1"), (insecure, "[::]:3260"), (Place::pod(), "[::]:3260")] {
         let text = |value: &VariableValue| value.text().unwrap_or("8f14e45f-ceea-467f-ab4b-1f5d3e4b9c1a").to_owned();
         let set: Vec<_> =
             environment("connector", &spec, &place).iter().map(|set| (set.name, text(&set.value))).collect();
@@ -306,11 +323,19 @@ fn a_server_takes_what_the_image_contract_gives() {
         assert_eq!(settings.server.workers.map(Into::into), Some(3));
         assert!(settings.server.frontend && settings.server.id.is_some());
         assert_eq!(settings.link.listen, address(link));
-        assert_eq!(settings.link.insecure, place.topology.is_none());
+        assert_eq!(settings.link.insecure, place.security == Security::None);
+        let folder = settings.link.certificates.clone().map(Security::Certificates);
+        assert_eq!(folder.is_some(), place.security == Place::pod().security);
+        assert!(folder.is_none_or(|folder| folder == place.security));
+        assert_eq!(settings.server.namespace.is_some(), place.topology.is_none());
         assert_eq!(settings.admin.listen, Some(place.admin));
         let listen: Vec<_> = settings.acceptor.listen.iter().map(|listen| (&*listen.name, listen.address)).collect();
         let client = |port| std::net::SocketAddr::from((place.client_address, port));
         assert_eq!(listen, [("tcp", client(3250)), ("ws", client(3251))]);
+        let [plain, encrypted] = settings.acceptor.listen.as_slice() else { panic!("there are two") };
+        assert!(plain.tls.is_none() && !plain.proxy_protocol && encrypted.proxy_protocol);
+        let tls = encrypted.tls.as_ref().unwrap();
+        assert!(tls.certificate.ends_with("ws/tls.crt") && tls.key.ends_with("ws/tls.key"), "{tls:?}");
         assert_eq!(settings.drain.linger, Duration::from_secs(1));
         assert_eq!(settings.drain.spread(), Duration::from_secs(2));
         assert_eq!(settings.topology.directory, place.topology);

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use cereus_crds::{
     Path, ServerTypeSpec,
-    contract::{self, Place},
+    contract::{self, Place, Security},
     names::{ADMIN_PORT_NUMBER, LINK_PORT_NUMBER},
 };
 use serde_json::Value;
@@ -56,7 +56,10 @@ impl<'a> Binary<'a> {
 
     async fn ask(&self, name: &str, spec: &ServerTypeSpec, config: &str) -> anyhow::Result<Output> {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let place = Place::process(name, local(LINK_PORT_NUMBER), local(ADMIN_PORT_NUMBER), FilePath::new("/"));
+        let place = Place {
+            security: Security::Certificates(contract::CERTIFICATES.into()),
+            ..Place::process(name, local(LINK_PORT_NUMBER), local(ADMIN_PORT_NUMBER), FilePath::new("/"))
+        };
         let mut command = Command::new(self.path);
         command.args(["config", "--check", "-", "--json"]).kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

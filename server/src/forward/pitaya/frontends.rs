@@ -8,9 +8,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::time::timeout;
 
-use crate::rpc::Identity;
 use crate::rpc::pitaya::{Channels, Client, failure, write_metadata};
 use crate::rpc::proto::pitaya as protos;
+use crate::rpc::{Certificates, Identity};
 use crate::session::Frontend;
 use crate::topology::Topology;
 use crate::wire::{Error, codes};
@@ -31,14 +31,16 @@ pub(super) enum Outgoing {
 }
 
 impl Frontends {
-    /// Frontends that `topology` knows; each call to one takes `timeout` at most.
+    /// Frontends that `topology` knows; each call to one takes `timeout` at most, on a connection that is encrypted when
+    /// there are certificates.
     pub(super) fn new(
         identity: Arc<Identity>,
         topology: Topology,
+        certificates: Option<Arc<Certificates>>,
         versions: Arc<AtomicU64>,
         timeout: Duration,
     ) -> Arc<Self> {
-        Arc::new(Self { identity, topology, channels: Channels::default(), versions, timeout })
+        Arc::new(Self { identity, topology, channels: Channels::new(certificates), versions, timeout })
     }
 
     /// The version of what is known of a session from now on. Such frontends count no versions, so what arrives later,

@@ -20,7 +20,7 @@ use crate::request::{Context, Kind, Metadata};
 use crate::rpc::pitaya::{read_metadata, timeout};
 use crate::rpc::proto::pitaya::pitaya_server::Pitaya;
 use crate::rpc::proto::pitaya::{self as protos, MsgType, RpcType};
-use crate::rpc::{Identity, proto};
+use crate::rpc::{Certificates, Identity, proto};
 use crate::session::{Pool, Representation, SessionId};
 use crate::topology::Topology;
 use crate::wire::{Error, Route, Text, codes};
@@ -35,6 +35,8 @@ pub(crate) struct PitayaParts {
     pub(crate) pool: Arc<Pool>,
     /// Knows the frontends.
     pub(crate) topology: Topology,
+    /// What connections to frontends are encrypted with, if they are.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     /// Counts for the whole process what is learnt of sessions at frontends that count no versions.
     pub(crate) versions: Arc<AtomicU64>,
     /// The time of a call that does not say its own, and of calls to frontends.
@@ -53,8 +55,8 @@ pub(crate) struct PitayaService {
 impl PitayaService {
     /// The service of one worker.
     pub(crate) fn new(parts: PitayaParts) -> Self {
-        let PitayaParts { identity, incoming, pool, topology, versions, request_timeout } = parts;
-        let frontends = Frontends::new(identity.clone(), topology.clone(), versions, request_timeout);
+        let PitayaParts { identity, incoming, pool, topology, certificates, versions, request_timeout } = parts;
+        let frontends = Frontends::new(identity.clone(), topology.clone(), certificates, versions, request_timeout);
         let built_in = BuiltIn { pool, identity, topology };
         Self { incoming, frontends, built_in, request_timeout, admitted: Arc::default() }
     }

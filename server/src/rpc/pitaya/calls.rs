@@ -10,18 +10,15 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
 use futures_util::stream::FuturesUnordered;
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use rustc_hash::FxHashMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tower::ServiceExt as _;
 
 use super::channels::{Client, client_on, endpoint};
 use super::outgoing;
 use crate::rpc::config::{CLOSE_TIMEOUT, CONNECT_TIMEOUT};
-use crate::rpc::connector::{BoxedConnector, BoxedIo};
+use crate::rpc::connector::{BoxedConnector, BoxedIo, connected, dial};
 use crate::rpc::link::Common;
 use crate::rpc::proto::{self, frame::Kind};
 use crate::rpc::{Error, Families, Identity, Link};
@@ -152,19 +149,13 @@ fn cancelled(id: u64) -> proto::Response {
 /// A connection; `end` is dropped with it.
 async fn connect(link: &Arc<Link>, connector: BoxedConnector, end: DropGuard) -> Result<Client, Error> {
     let address = link.address().ok_or(Error::Ended)?;
-    let mut end = Some(end);
-    // The link makes the next connection, with its own pauses: a channel that connects anew would hide the loss.
-    let once = tower::service_fn(move |uri: Uri| {
-        let (connector, end) = (connector.clone(), end.take());
-        async move {
-            let end = end.ok_or(io::ErrorKind::NotConnected)?;
-            let io = connector.oneshot(uri).await?.into_inner();
-            Ok::<_, io::Error>(TokioIo::new(Watched { io, _end: end }))
-        }
-    });
-    let endpoint = endpoint(address)?;
-    let channel = timeout(CONNECT_TIMEOUT, endpoint.connect_with_connector(once)).await;
-    Ok(client_on(channel.map_err(|_| Error::Timeout)?.map_err(Error::Connect)?))
+    let channel = async {
+        let io = dial(connector, address, link.common().certificates.as_deref(), link.promised_type()).await?;
+        // The link makes the next connection, with its own pauses.
+        let once = connected(Watched { io, _end: end });
+        endpoint(address)?.connect_with_connector(once).await.map_err(Error::Connect)
+    };
+    Ok(client_on(timeout(CONNECT_TIMEOUT, channel).await.map_err(|_| Error::Timeout)??))
 }
 
 /// A connection whose end somebody watches.

@@ -94,6 +94,13 @@ impl Fake {
     }
 }
 
+/// The routes of a server that answers each call with its own route.
+pub(crate) fn echo_routes() -> tonic::service::Routes {
+    let answer = |request: protos::Request| async move { data(request.msg.unwrap_or_default().route) };
+    let service = Service { seen: mpsc::channel(1).0, answer: Arc::new(move |request| Box::pin(answer(request))) };
+    super::routes(service)
+}
+
 /// An answer without an error.
 #[expect(clippy::unnecessary_wraps, reason = "what handlers of calls give")]
 pub(crate) fn data(data: impl Into<Bytes>) -> Result<protos::Response, Status> {
@@ -105,27 +112,34 @@ struct Service {
     answer: Arc<Answer>,
 }
 
+impl Service {
+    /// The test may look at none of it.
+    async fn note(&self, seen: Seen) {
+        let _ = self.seen.send(seen).await;
+    }
+}
+
 #[tonic::async_trait]
 impl Pitaya for Service {
     async fn call(&self, request: Request<protos::Request>) -> Result<Response<protos::Response>, Status> {
         let timeout = request.metadata().get("grpc-timeout").map(|timeout| timeout.to_str().unwrap().to_owned());
         let request = request.into_inner();
-        self.seen.send(Seen::Call(request.clone(), timeout)).await.unwrap();
+        self.note(Seen::Call(request.clone(), timeout)).await;
         (self.answer)(request).await.map(Response::new)
     }
 
     async fn push_to_user(&self, request: Request<protos::Push>) -> Result<Response<protos::Response>, Status> {
-        self.seen.send(Seen::Push(request.into_inner())).await.unwrap();
+        self.note(Seen::Push(request.into_inner())).await;
         data("ack").map(Response::new)
     }
 
     async fn session_bind_remote(&self, _: Request<protos::BindMsg>) -> Result<Response<protos::Response>, Status> {
-        self.seen.send(Seen::Bind).await.unwrap();
+        self.note(Seen::Bind).await;
         data("ack").map(Response::new)
     }
 
     async fn kick_user(&self, _: Request<protos::KickMsg>) -> Result<Response<protos::KickAnswer>, Status> {
-        self.seen.send(Seen::Kick).await.unwrap();
+        self.note(Seen::Kick).await;
         Ok(Response::new(protos::KickAnswer { kicked: true }))
     }
 }

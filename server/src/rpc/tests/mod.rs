@@ -4,5 +4,6 @@ mod generated;
 mod greeting;
 mod life;
 mod queue;
+mod secure;
 pub(crate) mod support;
 mod traffic;

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -23,12 +24,12 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tonic::{service::Routes, transport::server::Connected};
+use tonic::service::Routes;
 
 use crate::{
     rpc::{
-        Caller, Config, Families, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions, bench_support::Deaf,
-        proto, serve_incoming,
+        Caller, Certificates, Config, Families, Far, Identity, Link, LinkEvents, Links, Outcome, Requests, Sessions,
+        bench_support::Deaf, proto, serve_incoming,
     },
     topology::Server,
 };
@@ -84,10 +85,10 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl Connected for Wire {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
+impl Far for Wire {
+    fn far(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// What is done to a connection.
@@ -392,10 +393,20 @@ impl Node {
         Self::start_with(network, identity(name, "json"), port, &Config::default())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the test ends what it starts")]
     pub(crate) fn start_with(network: &Network, identity: Arc<Identity>, port: u16, config: &Config) -> Self {
+        Self::start_secured(network, identity, port, config, None)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test ends what it starts")]
+    pub(crate) fn start_secured(
+        network: &Network,
+        identity: Arc<Identity>,
+        port: u16,
+        config: &Config,
+        certificates: Option<Arc<Certificates>>,
+    ) -> Self {
         let server = server(&identity.server_id, port);
-        let links = Links::with_connector(identity, 0, config, network.clone());
+        let links = Links::secured(identity, 0, config, certificates, network.clone());
         let stub = Arc::new(Stub::default());
         links.attach(Families {
             requests: stub.clone(),

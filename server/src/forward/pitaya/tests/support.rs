@@ -86,6 +86,7 @@ impl Host {
             incoming: Arc::new(incoming),
             pool: pool.clone(),
             topology,
+            certificates: None,
             versions: Arc::new(AtomicU64::new(0)),
             request_timeout: Duration::from_secs(10),
         });
