@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::admin::{Phase, ServerStatus, Status, StatusSource};
+use super::admin::{Phase, ServerStatus, Status, StatusSource, TopologyStatus};
 use super::server::Server;
 use super::signals::StopStage;
 use crate::session::CloseReason;
@@ -23,6 +23,10 @@ impl StatusSource for Server {
             phase: self.phase(),
             uptime_seconds: self.started.elapsed().as_secs(),
             servers: self.known_servers(),
+            topology: TopologyStatus {
+                source: self.source.as_ref().map(|source| source.status()),
+                skipped: self.shared.topology.current().skipped(),
+            },
             sessions: self.shared.pool.len() as u64,
             pins: self.shared.pins.len() as u64,
             lanes: self.shared.lanes.len() as u64,

@@ -21,6 +21,7 @@ mod pitaya;
 mod requests;
 mod sessions;
 mod states;
+mod topology;
 
 use std::time::Duration;
 
