@@ -11,6 +11,7 @@ mod run;
 mod server;
 mod signals;
 mod sockets;
+mod source;
 mod status;
 mod telemetry;
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! The life of a server: start, serve, drain, close.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::admin::Phase;
-use super::application::Application;
+use super::application::{Application, Running};
 use super::config::Settings;
-use super::server::{Server, worker_count};
+use super::server::{Server, Sockets, worker_count};
 use super::signals::{StopRequests, StopStage};
+use super::source;
 use super::workers::{Background, Workers};
 
 /// How long tasks may take to end when everything has been closed.
@@ -55,27 +58,22 @@ async fn live(
     workers: &Workers,
     stop: &StopRequests,
 ) -> anyhow::Result<()> {
-    let (server, mut sockets) = Server::build(settings, application, workers, background, stop.clone())?;
-    let running = server.open(&mut sockets, background.spawner(), workers.ticks())?;
-    server.enter(Phase::Serving, &running, &mut sockets.observers);
-    tracing::info!(
-        server_type = %running.server_type,
-        id = %running.id,
-        link = running.link.map(tracing::field::display),
-        admin = running.admin.map(tracing::field::display),
-        "ready"
-    );
+    let source = source::open(&settings.topology).await?;
+    let (server, mut sockets) = Server::build(settings, source, application, workers, background, stop.clone())?;
+    let mut running = server.open(&mut sockets, background.spawner(), workers.ticks())?;
     let mut stages = stop.subscribe();
     // An error would mean that nobody can ask any more; `stop` is here.
-    let _ = stages.wait_for(|stage| *stage > StopStage::Serve).await;
-    server.enter(Phase::Draining, &running, &mut sockets.observers);
-    tracing::info!("draining");
-    let drained = tokio::select! {
+    let asked = async { drop(stages.wait_for(|stage| *stage > StopStage::Serve).await) };
+    let is_synced = tokio::select! {
         biased;
-        _ = stages.wait_for(|stage| *stage > StopStage::Drain) => false,
-        drained = drain(&server) => drained,
+        () = asked => false,
+        () = server.synced() => true,
     };
-    tracing::info!(drained, "closing");
+    if is_synced {
+        serve(&server, &mut sockets, &mut running, stages).await;
+    } else {
+        tracing::info!("closing before the other servers were known");
+    }
     close(&server).await;
     server.enter(Phase::Closing, &running, &mut sockets.observers);
     server.stops.links.cancel();
@@ -87,6 +85,33 @@ async fn live(
         node.links.closed().await;
     }
     Ok(())
+}
+
+/// Lets clients in, and comes back when it is time to close.
+async fn serve(
+    server: &Arc<Server>,
+    sockets: &mut Sockets,
+    running: &mut Running,
+    mut stages: watch::Receiver<StopStage>,
+) {
+    server.accept(mem::take(&mut sockets.acceptors), running);
+    server.enter(Phase::Serving, running, &mut sockets.observers);
+    tracing::info!(
+        server_type = %running.server_type,
+        id = %running.id,
+        link = running.link.map(tracing::field::display),
+        admin = running.admin.map(tracing::field::display),
+        "ready"
+    );
+    let _ = stages.wait_for(|stage| *stage > StopStage::Serve).await;
+    server.enter(Phase::Draining, running, &mut sockets.observers);
+    tracing::info!("draining");
+    let drained = tokio::select! {
+        biased;
+        _ = stages.wait_for(|stage| *stage > StopStage::Drain) => false,
+        drained = drain(server) => drained,
+    };
+    tracing::info!(drained, "closing");
 }
 
 /// Lets sessions and work end by themselves; true when they did before the deadline.

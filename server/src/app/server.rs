@@ -27,7 +27,7 @@ use crate::lanes::{Placement, Spawner};
 use crate::request::App;
 use crate::rpc::{self, Certificates, Identity};
 use crate::session::{Frontend, Pool};
-use crate::topology::{DirectoryWatch, Snapshot, Topology};
+use crate::topology::{Snapshot, Source, Topology};
 use crate::wire::{Dictionary, Serializer};
 
 /// All of a server that its life and its status need.
@@ -46,8 +46,12 @@ pub(super) struct Server {
     pub(super) connections: Vec<Spawner>,
     /// The accept loops, each of which has its listener; closed when they are told to end.
     pub(super) accepting: TaskTracker,
-    /// Counts the sockets that are handed to workers, by what they are for; complete once all are open.
-    pub(super) sockets_handed: OnceLock<[(&'static str, Gauge); 2]>,
+    /// Counts the connections that are handed to workers and not taken yet, once clients are let in.
+    pub(super) connections_handed: OnceLock<Gauge>,
+    /// The same of links, once the listener is open.
+    pub(super) links_handed: OnceLock<Gauge>,
+    /// Keeps the topology followed; none when the server knows no other.
+    pub(super) source: Option<Box<dyn Source>>,
     phase: AtomicU8,
     /// It was told to drain by hand, not because it is being deleted: nobody else takes it out of service.
     pub(super) withdrawn: AtomicBool,
@@ -59,8 +63,6 @@ pub(super) struct Sockets {
     pub(super) links: Option<std::net::TcpListener>,
     pub(super) admin: Option<Admin>,
     pub(super) observers: Vec<Observer>,
-    /// Keeps the topology followed while it lives.
-    _watch: Option<DirectoryWatch>,
 }
 
 impl Server {
@@ -68,6 +70,7 @@ impl Server {
     /// runtime.
     pub(super) fn build(
         settings: Settings,
+        source: Option<(Topology, Box<dyn Source>)>,
         application: Application,
         workers: &Workers,
         background: &Background,
@@ -84,15 +87,10 @@ impl Server {
             server_type: settings.server.server_type.as_str().into(),
             serializer: serializer.name().into(),
         });
-        let (topology, watch) = match &settings.topology.directory {
-            Some(directory) => {
-                let (topology, watch) = Topology::directory(directory)?;
-                (topology, Some(watch))
-            }
-            None => (Topology::fixed(Snapshot::default()), None),
-        };
+        let (topology, source) = source.unzip();
+        let topology = topology.unwrap_or_else(|| Topology::fixed(Snapshot::default()));
         let certificates = certificates(&settings)?;
-        let links = settings.topology.directory.as_ref().map(|_| rpc::bind(&settings.link)).transpose()?;
+        let links = source.as_ref().map(|_| rpc::bind(&settings.link)).transpose()?;
         let mut listening = sockets::bind(&settings.acceptor, settings.agent.max_packet)?;
         for acceptor in acceptors {
             listening.push(acceptor.bind().map_err(|error| anyhow::anyhow!(error))?);
@@ -167,11 +165,13 @@ impl Server {
             started: Instant::now(),
             stop,
             stops: Stops::default(),
-            sockets_handed: OnceLock::new(),
+            connections_handed: OnceLock::new(),
+            links_handed: OnceLock::new(),
+            source,
             phase: AtomicU8::new(Phase::Starting as u8),
             withdrawn: AtomicBool::new(false),
         };
-        Ok((Arc::new(server), Sockets { acceptors: listening, links, admin, observers, _watch: watch }))
+        Ok((Arc::new(server), Sockets { acceptors: listening, links, admin, observers }))
     }
 
     /// Lets no more clients in.
@@ -196,7 +196,7 @@ impl Server {
         }
     }
 
-    /// Lets other servers and probes in, then clients; gives where.
+    /// Lets probes and other servers in; gives where.
     pub(super) fn open(
         self: &Arc<Self>,
         sockets: &mut Sockets,
@@ -214,19 +214,22 @@ impl Server {
             running.admin = Some(admin.address());
             background.spawn(admin.serve(self.clone(), ticks.clone(), self.stops.admin.clone()));
         }
-        let mut links: Gauge = Box::new(|| 0);
         if let Some(listener) = sockets.links.take() {
             let listener = self.open_links(listener)?;
             running.link = Some(listener.address()?);
-            links = listener.gauge();
+            self.links_handed.get_or_init(|| listener.gauge());
             background.spawn(listener.run(self.stops.links.clone()));
         }
         let withdrawing = self.shared.channels.clone().withdraw();
         background.spawn(self.stops.links.clone().run_until_cancelled_owned(withdrawing));
-        let acceptors = std::mem::take(&mut sockets.acceptors);
+        Ok(running)
+    }
+
+    /// Lets clients in, too.
+    pub(super) fn accept(&self, acceptors: Vec<Listening>, running: &mut Running) {
         let admission = Admission::new(&self.settings.acceptor, acceptors.len());
         let (dealer, seats) = acceptor::table(self.nodes.len());
-        self.sockets_handed.get_or_init(|| [("hand_over_connections", dealer.gauge()), ("hand_over_links", links)]);
+        self.connections_handed.get_or_init(|| dealer.gauge());
         for ((seat, node), (spawner, connections)) in
             seats.into_iter().zip(&self.nodes).zip(self.spawners.iter().zip(&self.connections))
         {
@@ -238,7 +241,13 @@ impl Server {
             let run = acceptor.run(admission.clone(), dealer.clone(), self.stops.acceptors.clone());
             spawner.spawn(self.accepting.track_future(run));
         }
-        Ok(running)
+    }
+
+    /// Waits until the other servers are known.
+    pub(super) async fn synced(&self) {
+        if let Some(source) = &self.source {
+            source.synced().await;
+        }
     }
 
     fn open_links(&self, listener: std::net::TcpListener) -> std::io::Result<LinkListener> {

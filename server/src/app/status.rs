@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use super::admin::{Phase, ServerStatus, Status, StatusSource};
+use super::admin::{Phase, ServerStatus, Status, StatusSource, TopologyStatus};
 use super::server::Server;
 use super::signals::StopStage;
 use crate::session::CloseReason;
@@ -23,6 +23,10 @@ impl StatusSource for Server {
             phase: self.phase(),
             uptime_seconds: self.started.elapsed().as_secs(),
             servers: self.known_servers(),
+            topology: TopologyStatus {
+                source: self.source.as_ref().map(|source| source.status()),
+                skipped: self.shared.topology.current().skipped(),
+            },
             sessions: self.shared.pool.len() as u64,
             pins: self.shared.pins.len() as u64,
             lanes: self.shared.lanes.len() as u64,
@@ -78,9 +82,8 @@ impl Server {
             add("hand_over_lanes", node.incoming.moving());
         }
         add("client_outbound_most_messages", most);
-        for (name, gauge) in self.sockets_handed.get().into_iter().flatten() {
-            add(name, gauge());
-        }
+        add("hand_over_connections", self.connections_handed.get().map_or(0, |gauge| gauge()));
+        add("hand_over_links", self.links_handed.get().map_or(0, |gauge| gauge()));
         queues
     }
 

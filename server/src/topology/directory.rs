@@ -1,7 +1,12 @@
 //! The source that watches a directory of files.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::future::{self, BoxFuture};
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode},
@@ -16,6 +21,7 @@ use tokio::{
 use super::{
     error::Error,
     files::{self, Files, Problem, Reading, Remark},
+    source::{Source, SourceStatus},
     watch::{Publisher, Topology},
 };
 
@@ -29,6 +35,7 @@ const LATEST: Duration = Duration::from_millis(200);
 /// Keeps a [`Topology`] up to date with its directory. The watching ends when this is dropped; the last view stays.
 #[derive(Debug)]
 pub struct DirectoryWatch {
+    directory: PathBuf,
     _task: JoinSet<()>,
 }
 
@@ -60,7 +67,22 @@ impl Topology {
 
         let mut task = JoinSet::new();
         task.spawn_on(follow(files, watcher, signal, publisher), &runtime);
-        Ok((topology, DirectoryWatch { _task: task }))
+        Ok((topology, DirectoryWatch { directory: path.to_owned(), _task: task }))
+    }
+}
+
+impl Source for DirectoryWatch {
+    fn synced(&self) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
+
+    fn status(&self) -> SourceStatus {
+        SourceStatus {
+            source: "directory",
+            place: self.directory.display().to_string(),
+            synced: true,
+            ..SourceStatus::default()
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! What can go wrong with a directory of topology files.
+//! What can go wrong with a source.
 
 use std::{io, path::PathBuf};
 
-/// A directory of topology files cannot be watched or written.
+/// A source cannot be followed, or a directory of topology files not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,5 +48,23 @@ pub enum Error {
     IllegalId {
         /// The server's id.
         id: String,
+    },
+    /// The process runs in a pod whose ServiceAccount cannot be used.
+    #[error("cannot use the ServiceAccount of this pod")]
+    ServiceAccount {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no kubeconfig, or it is not understood.
+    #[error("this process does not run in a pod with a ServiceAccount, and there is no kubeconfig to use instead")]
+    Kubeconfig {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The certificates or credentials for the API server are not usable.
+    #[error("cannot make a client of the Kubernetes API")]
+    Client {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

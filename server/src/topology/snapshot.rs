@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use cereus_crds::{HashKey, Policy, Protocol, Routing, Zone};
 use rustc_hash::FxHashMap;
+use serde::Serialize;
 
 /// Names one server: the pod's uid in a cluster. Unique among the servers of all types.
 pub type ServerId = Arc<str>;
@@ -68,7 +69,7 @@ static DEFAULT_SETTINGS: TypeSettings = TypeSettings {
 
 /// How much of what a source delivered could not be made use of, by reason. It says nothing about the servers, so two
 /// snapshots that differ in it alone are the same view.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// Objects or files that could not be decoded.
     pub undecodable: usize,

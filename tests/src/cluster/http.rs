@@ -9,12 +9,12 @@ use tokio::{
 };
 
 /// The status code and the body that `path` gives.
-pub(super) async fn get(address: SocketAddr, path: &str, timeout: Duration) -> anyhow::Result<(u16, String)> {
+pub async fn get(address: SocketAddr, path: &str, timeout: Duration) -> anyhow::Result<(u16, String)> {
     ask(address, "GET", path, timeout).await
 }
 
 /// As [`get`], for a path that does something.
-pub(super) async fn post(address: SocketAddr, path: &str, timeout: Duration) -> anyhow::Result<(u16, String)> {
+pub async fn post(address: SocketAddr, path: &str, timeout: Duration) -> anyhow::Result<(u16, String)> {
     ask(address, "POST", path, timeout).await
 }
 

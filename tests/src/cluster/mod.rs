@@ -3,7 +3,7 @@
 //! A server's name is its type and a number: `game-1`. Backends start before frontends, so that a frontend that is
 //! ready has seen them; what a backend knows of frontends comes a moment later.
 
-mod http;
+pub mod http;
 #[cfg(test)]
 mod tests;
 

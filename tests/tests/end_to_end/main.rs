@@ -24,6 +24,7 @@ mod requests;
 mod sessions;
 mod states;
 mod tls;
+mod topology;
 
 use std::time::Duration;
 

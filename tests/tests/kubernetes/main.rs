@@ -10,6 +10,7 @@
 mod definition;
 mod harness;
 mod images;
+mod topology;
 
 use std::time::Duration;
 

@@ -25,7 +25,7 @@ use axum::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::status::Phase;
-pub(crate) use self::status::{ServerStatus, Status, StatusSource};
+pub(crate) use self::status::{ServerStatus, Status, StatusSource, TopologyStatus};
 use super::workers::Ticks;
 
 /// A worker that has not ticked for this long is taken for dead: no honest handler computes for so long.

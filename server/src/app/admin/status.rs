@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::topology::{Skipped, SourceStatus};
+
 /// What the admin port asks of the server. Called on the background runtime; must not block.
 pub(crate) trait StatusSource: Send + Sync + 'static {
     /// Everything, as of now.
@@ -25,6 +27,8 @@ pub(crate) struct Status {
     pub(crate) uptime_seconds: u64,
     /// Servers that it knows to be ready, by type; itself among them.
     pub(crate) servers: BTreeMap<String, usize>,
+    /// Where it knows them from.
+    pub(crate) topology: TopologyStatus,
     /// Clients connected to this server.
     pub(crate) sessions: u64,
     /// Sessions that this server holds on to.
@@ -60,6 +64,16 @@ pub(crate) struct ServerStatus {
     pub(crate) frontend: bool,
     /// Release of the framework.
     pub(crate) version: String,
+}
+
+/// Where a server knows the others from.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TopologyStatus {
+    /// None when it knows no other.
+    #[serde(flatten)]
+    pub(crate) source: Option<SourceStatus>,
+    /// What could not be made use of.
+    pub(crate) skipped: Skipped,
 }
 
 /// Where in its life a server is.

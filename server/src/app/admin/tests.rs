@@ -14,8 +14,11 @@ use axum::{
 };
 use tower::ServiceExt as _;
 
-use super::{Admin, Guard, Phase, ServerStatus, Shared, Status, StatusSource, router};
-use crate::app::workers::{Ticks, Workers};
+use super::{Admin, Guard, Phase, ServerStatus, Shared, Status, StatusSource, TopologyStatus, router};
+use crate::{
+    app::workers::{Ticks, Workers},
+    topology::{Skipped, SourceStatus},
+};
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 
@@ -34,6 +37,15 @@ impl StatusSource for Example {
             phase: if self.draining.load(Ordering::Relaxed) { Phase::Draining } else { Phase::Serving },
             uptime_seconds: 1,
             servers: [("room".to_owned(), 2)].into(),
+            topology: TopologyStatus {
+                source: Some(SourceStatus {
+                    source: "directory",
+                    place: "/t".to_owned(),
+                    synced: true,
+                    ..Default::default()
+                }),
+                skipped: Skipped { undecodable: 9, ..Skipped::default() },
+            },
             sessions: 2,
             pins: 3,
             lanes: 4,
@@ -108,6 +120,10 @@ async fn status_is_json() {
         "phase": "serving", "uptime_seconds": 1, "servers": { "room": 2 }, "sessions": 2, "pins": 3, "lanes": 4,
         "pending_calls": 5, "tasks": 6, "channels": null, "links": [{ "peer": "connector-1" }],
         "queues": { "lane_jobs": 7 }, "counters": { "requests": 8 },
+        "topology": {
+            "source": "directory", "place": "/t", "synced": true,
+            "skipped": { "undecodable": 9, "no_link_port": 0, "no_address": 0, "no_target": 0, "server_types": 0 },
+        },
     });
     assert_eq!(body, expected);
 }

@@ -30,7 +30,7 @@ pub(crate) use self::{
     keys::Key,
     layers::Origin,
     problem::{Problem, Report},
-    settings::{SerializerName, Settings},
+    settings::{SerializerName, Settings, Topology as TopologySettings},
 };
 use self::{layers::Layers, schema::Schema};
 

@@ -155,8 +155,14 @@ impl Drain {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Topology {
-    /// A folder of EndpointSlice and ServerType files. Not set: this server knows no other.
+    /// A folder of EndpointSlice and ServerType files. Not set: the EndpointSlices and ServerTypes of the Kubernetes cluster,
+    /// or none.
     pub(crate) directory: Option<PathBuf>,
+    /// Whether the Kubernetes API is asked, as the pod's ServiceAccount or, outside of a pod, as the kubeconfig says. Not
+    /// set: in a pod whose ServiceAccount is mounted.
+    pub(crate) kubernetes: Option<bool>,
+    /// The namespace in which servers are looked for. Not set: the pod's own, or that of the kubeconfig.
+    pub(crate) namespace: Option<String>,
 }
 
 /// What a server type may be called: routes are split at dots, and a name ends up in labels and host names.

@@ -139,7 +139,10 @@ fn an_unknown_key_is_named_with_its_source_and_the_nearest() {
     assert_eq!(file("drain: { lingre: 1s }"), "config.yaml: unknown key drain.lingre; the nearest is drain.linger");
     assert_eq!(file("admn: {}"), "config.yaml: unknown key admn; the nearest is admin");
     assert_eq!(file("linger: 5s"), "config.yaml: unknown key linger; the nearest is drain.linger");
-    assert_eq!(file("topology: { etcd: x }"), "config.yaml: unknown key topology.etcd; there are directory");
+    assert_eq!(
+        file("topology: { etcd: x }"),
+        "config.yaml: unknown key topology.etcd; there are directory, kubernetes, namespace"
+    );
     assert_eq!(
         refused("server: { type: room, requestTimeot: 5s }", &[], &[]),
         "config.yaml: unknown key server.requestTimeot; the nearest is server.request_timeout"
