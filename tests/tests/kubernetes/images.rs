@@ -36,11 +36,11 @@ async fn run(cluster: &Cluster, namespace: &Namespace, variables: &[(&str, &str)
         topology: Some(Path::new(contract::TEMPORARY).to_owned()),
         ..Place::pod()
     };
+    let field = |path: &str| json!({ "fieldRef": { "fieldPath": path } });
     let environment = contract::environment("room", &spec, &place).into_iter().map(|variable| match variable.value {
         VariableValue::Text(text) => json!({ "name": variable.name, "value": text }),
-        VariableValue::PodUid => {
-            json!({ "name": variable.name, "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } } })
-        }
+        VariableValue::PodUid => json!({ "name": variable.name, "valueFrom": field("metadata.uid") }),
+        VariableValue::PodNamespace => json!({ "name": variable.name, "valueFrom": field("metadata.namespace") }),
     });
     let more = variables.iter().map(|(name, value)| json!({ "name": name, "value": value }));
     let mounts = contract::mounts("room", &spec, &place.security);
