@@ -95,9 +95,10 @@ async fn change(
 fn after_failure(object: Arc<DeserializeGuard<ServerType>>, error: &Error, context: Arc<Context>) -> Action {
     let key = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
     let delay = context.shared.failed(&key, error.retry_after());
-    match error.reason() {
-        Some(_) => tracing::warn!(server_type = key, error = error.chain(), ?delay, "run failed"),
-        None => tracing::info!(server_type = key, error = error.chain(), ?delay, "run will be made again"),
+    if error.reason().is_some() {
+        tracing::warn!(server_type = key, error = error.chain(), ?delay, "run failed");
+    } else {
+        tracing::info!(server_type = key, error = error.chain(), ?delay, "run will be made again");
     }
     Action::requeue(delay)
 }

@@ -24,8 +24,8 @@ use self::step::{Seen, Step, step};
 /// For how long a Lease holds that is not renewed.
 const DURATION: Duration = Duration::from_secs(12);
 
-/// How long before that its holder stops.
-const GRACE: Duration = Duration::from_secs(4);
+/// For how long its holder trusts it, from the beginning of a renewal: four seconds less.
+const TRUSTED: Duration = Duration::from_secs(8);
 
 /// How often the Lease is looked at, and by its holder renewed: four tries before it would be lost.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -151,7 +151,7 @@ impl Keeper {
         match result {
             Ok(holds) => {
                 self.answered.send_replace(Some(Instant::now()));
-                self.until.send_replace(holds.then(|| begun + (DURATION - GRACE)));
+                self.until.send_replace(holds.then(|| begun + TRUSTED));
                 if holds != led {
                     tracing::info!(lease = self.name, identity = self.identity, leads = holds, "leadership changed");
                 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{DURATION, GRACE, Keeper, PERIOD};
+use super::{DURATION, Keeper, PERIOD, TRUSTED};
 
 /// An API server with one Lease; `reachable` false: it fails.
 #[derive(Debug, Default)]
@@ -119,7 +119,7 @@ async fn a_leader_that_is_cut_off_stops_before_another_begins() {
             break;
         }
     }
-    assert_eq!(stopped, Some(DURATION - GRACE));
+    assert_eq!(stopped, Some(TRUSTED));
     assert!(taken.unwrap() >= DURATION && taken.unwrap() < Duration::from_secs(16), "{taken:?}");
     assert_eq!(server.lease.lock().as_ref().unwrap().spec.as_ref().unwrap().lease_transitions, Some(1));
 }
@@ -158,5 +158,5 @@ async fn gaining_and_losing_are_told() {
     leadership.gained().await;
     let begin = Instant::now();
     leadership.lost().await;
-    assert_eq!(begin.elapsed(), DURATION - GRACE);
+    assert_eq!(begin.elapsed(), TRUSTED);
 }

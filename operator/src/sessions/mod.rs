@@ -22,7 +22,7 @@ use self::ask::Client;
 pub(crate) const OFTEN: Duration = Duration::from_secs(10);
 
 /// How often they are asked otherwise.
-pub(crate) const SELDOM: Duration = Duration::from_secs(60);
+pub(crate) const SELDOM: Duration = Duration::from_mins(1);
 
 /// How many servers of a type are asked at a time.
 const AT_A_TIME: usize = 32;

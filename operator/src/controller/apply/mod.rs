@@ -36,16 +36,13 @@ pub(crate) async fn apply(
     let mut applied = Applied::default();
     for desired in desired {
         let name = desired.name();
-        match observed.existing.get(&(desired.kind, name.clone())) {
-            Some(live) if compare::is_applied(&desired.object, live) => {
-                shared.metrics.wrote(desired.kind.as_str(), Outcome::Unchanged);
-                continue;
-            }
-            Some(_) => {}
-            None if shared.writer.is_taken(&observed.namespace, desired.kind, &name).await? => {
-                return Err(Error::NameTaken { kind: desired.kind.as_str(), name });
-            }
-            None => {}
+        let live = observed.existing.get(&(desired.kind, name.clone()));
+        if live.is_some_and(|live| compare::is_applied(&desired.object, live)) {
+            shared.metrics.wrote(desired.kind.as_str(), Outcome::Unchanged);
+            continue;
+        }
+        if live.is_none() && shared.writer.is_taken(&observed.namespace, desired.kind, &name).await? {
+            return Err(Error::NameTaken { kind: desired.kind.as_str(), name });
         }
         if desired.kind == Kind::Deployment {
             deletion_costs(desired, observed, shared).await?;

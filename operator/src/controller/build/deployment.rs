@@ -24,7 +24,7 @@ const CONFIG_ANNOTATION: &str = "cereus.dev/config";
 /// How many servers may be there beyond those that are to be, during a rollout.
 const SURGE: &str = "25%";
 
-/// How many replaced ReplicaSets are kept for `kubectl rollout history`. What to return to is in the manifest's history.
+/// How many `ReplicaSet`s that were replaced are kept for `kubectl rollout history`. What to return to is in the manifest's history.
 const REVISIONS: i32 = 3;
 
 /// The Deployment.

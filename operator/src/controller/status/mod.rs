@@ -116,12 +116,12 @@ fn describe(standing: &Standing<'_>, observed: &Observed, before: Option<&Server
         observed_generation: generation,
         conditions: judge::judge(standing, observed)
             .into_iter()
-            .map(|judgement| condition(judgement, generation, before_conditions, observed.now))
+            .map(|judgement| condition(&judgement, generation, before_conditions, observed.now))
             .collect(),
     }
 }
 
-fn condition(judgement: Judgement, generation: Option<i64>, before: &[Condition], now: Timestamp) -> Condition {
+fn condition(judgement: &Judgement, generation: Option<i64>, before: &[Condition], now: Timestamp) -> Condition {
     let status = if judgement.holds { "True" } else { "False" };
     let type_ = judgement.condition.as_str();
     let same = before.iter().find(|before| before.type_ == type_ && before.status == status);

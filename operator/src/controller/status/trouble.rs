@@ -30,8 +30,8 @@ fn of_pod(pod: &Pod) -> Option<Trouble> {
             return Some(trouble);
         }
         // Between two tries, and in the first moments of one, what ended the last is what is known.
-        let states = [container.state.as_ref(), container.last_state.as_ref()];
-        if let Some(ended) = states.into_iter().flatten().find_map(|state: &ContainerState| state.terminated.as_ref())
+        let last_two = [container.state.as_ref(), container.last_state.as_ref()];
+        if let Some(ended) = last_two.into_iter().flatten().find_map(|state: &ContainerState| state.terminated.as_ref())
             && ended.exit_code != i32::from(ExitCode::Stopped.code())
         {
             return Some(of_ended(&name, ended));

@@ -59,7 +59,7 @@ impl Cluster {
         let client = Client::new(service, "cereus-system");
         let (api, tasks) = (Arc::new(Api::default()), TaskTracker::new());
         tasks.spawn(api.clone().serve(handle));
-        let (leads, leadership) = Leadership::until(Some(Instant::now() + Duration::from_secs(3600)));
+        let (leads, leadership) = Leadership::until(Some(Instant::now() + Duration::from_hours(1)));
         let metrics = Metrics::new(&mut Registry::default());
         let settings = Settings {
             operator_namespace: "cereus-system".to_owned(),
