@@ -112,8 +112,8 @@ the first it is killed.
 
 ## User
 
-Any user but root, with any group; {RUN_AS_USER}:{RUN_AS_GROUP} when the image names none by number. No capabilities, no
-privilege escalation, a read-only root file system, the default seccomp profile.
+{RUN_AS_USER}:{RUN_AS_GROUP}, whatever the image names; it must work as any user but root. No capabilities, no privilege escalation, a
+read-only root file system, the default seccomp profile.
 
 ## Output
 

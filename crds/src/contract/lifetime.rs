@@ -7,7 +7,7 @@ use crate::ServerTypeSpec;
 /// The signal that asks a server to drain; a second one to close at once. SIGINT and SIGQUIT mean nothing else.
 pub const DRAIN_SIGNAL: &str = "SIGTERM";
 
-/// The user that a server runs as when its image names none with a number.
+/// The user that a server runs as, whatever its image names: who runs it cannot know whether that would be root.
 pub const RUN_AS_USER: i64 = 65532;
 
 /// The group of that user.

@@ -1,0 +1,134 @@
+//! Everything that a run looks at, gathered before anything is decided.
+
+use std::{sync::Arc, time::Duration};
+
+use cereus_crds::{Protocol, ServerType, names};
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Secret},
+};
+use kube::{Api, ResourceExt as _, core::DeserializeGuard};
+
+use crate::{
+    controller::{
+        caches::Existing,
+        context::Context,
+        error::Error,
+        kinds::Kind,
+        status::{is_creating, is_draining},
+    },
+    sessions::{Counts, OFTEN, SELDOM},
+};
+
+/// What is the case.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    /// The ServerType.
+    pub(crate) object: Arc<DeserializeGuard<ServerType>>,
+    /// Its namespace.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// What was made for it.
+    pub(crate) existing: Existing,
+    /// Its Deployment, among them.
+    pub(crate) deployment: Option<Deployment>,
+    /// The Secret of its certificate, among them.
+    pub(crate) certificates: Option<Secret>,
+    /// The Secret of the namespace's authority.
+    pub(crate) authority: Option<Arc<Secret>>,
+    /// Its servers.
+    pub(crate) pods: Vec<Arc<Pod>>,
+    /// The sessions that they hold.
+    pub(crate) counts: Counts,
+    /// Secrets that its pods need and that are not there.
+    pub(crate) missing_secrets: Vec<String>,
+    /// What time it is.
+    pub(crate) now: Timestamp,
+}
+
+impl Observed {
+    /// How many servers there were to be so far.
+    pub(crate) fn there(&self) -> Option<i32> {
+        self.deployment.as_ref()?.spec.replicas
+    }
+
+    /// What the ServerType is remembered by.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Gather what is the case: from the caches, from the servers, and, when pods do not start, from the API server.
+pub(crate) async fn fetch(object: Arc<DeserializeGuard<ServerType>>, context: &Context) -> Result<Observed, Error> {
+    context.caches.filled().await?;
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let existing = context.caches.existing(&namespace, &name);
+    let parsed = |kind: Kind, name: String| existing.get(&(kind, name));
+    let deployment = parsed(Kind::Deployment, names::deployment(&name))
+        .and_then(|object| object.as_ref().clone().try_parse::<Deployment>().ok());
+    let certificates = parsed(Kind::Secret, names::certificates(&name))
+        .and_then(|object| object.as_ref().clone().try_parse::<Secret>().ok());
+    let authority = context.caches.authority(&context.shared.settings.operator_namespace, &namespace);
+    let pods = context.caches.pods(&namespace, &name);
+    let mut observed = Observed {
+        object,
+        namespace,
+        name,
+        existing,
+        deployment,
+        certificates,
+        authority,
+        pods,
+        counts: Counts::unknown(),
+        missing_secrets: Vec::new(),
+        now: Timestamp::now(),
+    };
+    observed.counts = count(&observed, context).await;
+    observed.missing_secrets = missing_secrets(&observed, context).await?;
+    Ok(observed)
+}
+
+/// Ask the servers, unless they are in another language and cannot be asked.
+async fn count(observed: &Observed, context: &Context) -> Counts {
+    let Ok(server_type) = &observed.object.0 else { return Counts::unknown() };
+    if server_type.spec.protocol == Protocol::Pitaya {
+        return Counts::unknown();
+    }
+    context.shared.survey.counts(&observed.key(), &observed.pods, interval(server_type, observed)).await
+}
+
+/// How old an answer may be.
+fn interval(server_type: &ServerType, observed: &Observed) -> Duration {
+    let scales_down = i64::from(observed.there().unwrap_or(0)) > i64::from(server_type.spec.desired_replicas());
+    let depends =
+        server_type.spec.autoscaling.is_some() || scales_down || observed.pods.iter().any(|pod| is_draining(pod));
+    if depends { OFTEN } else { SELDOM }
+}
+
+/// The Secrets that pods wait for. A pod does not say so itself, so they are looked for while one does not start.
+async fn missing_secrets(observed: &Observed, context: &Context) -> Result<Vec<String>, Error> {
+    let Ok(server_type) = &observed.object.0 else { return Ok(Vec::new()) };
+    if !observed.pods.iter().any(|pod| is_creating(pod)) {
+        return Ok(Vec::new());
+    }
+    let acceptors = server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors);
+    let tls = acceptors.filter_map(|acceptor| Some(acceptor.tls.as_ref()?.secret_name.clone()));
+    let volumes = server_type.spec.template.volumes.iter().filter_map(|volume| volume.secret.as_ref());
+    let volumes =
+        volumes.filter(|secret| secret.optional != Some(true)).filter_map(|secret| secret.secret_name.clone());
+    let mut needed: Vec<_> = tls.chain(volumes).collect();
+    needed.sort();
+    needed.dedup();
+    let api: Api<Secret> = Api::namespaced(context.shared.client.clone(), &observed.namespace);
+    let mut missing = Vec::new();
+    for name in needed {
+        let found = api.get_metadata_opt(&name).await;
+        let found = found.map_err(|error| Error::api(format!("look for Secret {name}"), error))?;
+        if found.is_none() {
+            missing.push(name);
+        }
+    }
+    Ok(missing)
+}

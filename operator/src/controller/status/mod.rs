@@ -1,0 +1,157 @@
+//! Saying how a server type stands: in its status, and with an event for each transition. Written only on change.
+
+mod events;
+mod judge;
+mod reason;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use cereus_crds::{ServerType, ServerTypeStatus, names};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+};
+use kube::Resource as _;
+use serde_json::json;
+
+pub(crate) use self::reason::{Judgement, Reason};
+use crate::controller::{
+    apply::Applied,
+    context::Shared,
+    error::Error,
+    fetch::Observed,
+    validate::{Invalid, Valid},
+};
+
+/// How often in a row the API server must fail before that is called a degradation.
+const PATIENCE: u32 = 5;
+
+/// The longest message of a condition.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// What a run found out and did.
+#[derive(Debug)]
+pub(crate) struct Standing<'a> {
+    /// Whether the manifest can be carried out.
+    pub(crate) checked: &'a Result<Valid, Invalid>,
+    /// How many servers there are to be.
+    pub(crate) desired: i32,
+    /// What was written.
+    pub(crate) applied: Applied,
+    /// What went wrong, if a person should know.
+    pub(crate) failure: Option<(Reason, String)>,
+}
+
+impl<'a> Standing<'a> {
+    /// Before anything is done: there are to be as many as were to be before.
+    pub(crate) fn new(observed: &Observed, checked: &'a Result<Valid, Invalid>) -> Self {
+        let there = observed.there();
+        Self { checked, desired: there.unwrap_or(0), applied: Applied::default(), failure: None }
+    }
+
+    /// Take note of how it went. What passes by itself is only told when it does not.
+    pub(crate) fn failed<T>(&mut self, result: &Result<T, Error>, failures_before: u32) {
+        let Err(error) = result else { return };
+        let transient = (failures_before >= PATIENCE).then_some(Reason::ApiFailing);
+        self.failure = error.reason().or(transient).map(|reason| (reason, error.chain()));
+    }
+
+    fn paused(&self) -> bool {
+        self.checked.as_ref().is_ok_and(|valid| valid.server_type.spec.paused)
+    }
+}
+
+/// Write the status, if it is not what stands there already.
+pub(crate) async fn status(standing: &Standing<'_>, observed: &Observed, shared: &Shared) -> Result<(), Error> {
+    let before = observed.object.0.as_ref().ok().map(|object| object.status.clone().unwrap_or_default());
+    let status = describe(standing, observed, before.as_ref());
+    if before.as_ref() == Some(&status) || is_told(&status, before.as_ref(), observed, shared) {
+        return Ok(());
+    }
+    let patch = json!({
+        "apiVersion": ServerType::api_version(&()),
+        "kind": ServerType::kind(&()),
+        "metadata": { "name": observed.name },
+        "status": status,
+    });
+    shared.writer.status(&observed.namespace, &observed.name, &patch).await?;
+    let reference = events::reference(observed);
+    for event in events::transitions(&before.unwrap_or_default().conditions, &status.conditions) {
+        shared.writer.event(&event, &reference).await;
+    }
+    Ok(())
+}
+
+/// The status of an object that cannot be read cannot be read either: what was said of it last is remembered.
+fn is_told(status: &ServerTypeStatus, before: Option<&ServerTypeStatus>, observed: &Observed, shared: &Shared) -> bool {
+    if before.is_some() {
+        return false;
+    }
+    let told =
+        status.conditions.iter().map(|condition| format!("{:?}{}", condition.observed_generation, condition.message));
+    let told = Some(told.collect::<String>());
+    shared.remember(&observed.key(), |memory| std::mem::replace(&mut memory.told, told.clone()) == told)
+}
+
+/// The status as it is to be. Pure.
+fn describe(standing: &Standing<'_>, observed: &Observed, before: Option<&ServerTypeStatus>) -> ServerTypeStatus {
+    let deployment = observed.deployment.as_ref().and_then(|deployment| deployment.status.as_ref());
+    let count =
+        |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| deployment.and_then(of).unwrap_or(0);
+    let draining = observed.pods.iter().filter(|pod| is_draining(pod)).count();
+    let generation = observed.object.meta().generation;
+    let before_conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let image = observed.object.0.as_ref().ok().and_then(|object| object.spec.image.as_deref());
+    ServerTypeStatus {
+        desired_replicas: Some(standing.desired),
+        replicas: count(|status| status.replicas),
+        ready_replicas: count(|status| status.ready_replicas),
+        updated_replicas: count(|status| status.updated_replicas),
+        draining_replicas: i32::try_from(draining).unwrap_or(i32::MAX),
+        sessions: observed.counts.total(&observed.pods).and_then(|sessions| i64::try_from(sessions).ok()),
+        selector: Some(names::selector(&observed.name)),
+        version: image.and_then(names::version),
+        observed_generation: generation,
+        conditions: judge::judge(standing, observed)
+            .into_iter()
+            .map(|judgement| condition(&judgement, generation, before_conditions, observed.now))
+            .collect(),
+    }
+}
+
+fn condition(judgement: &Judgement, generation: Option<i64>, before: &[Condition], now: Timestamp) -> Condition {
+    let status = if judgement.holds { "True" } else { "False" };
+    let type_ = judgement.condition.as_str();
+    let same = before.iter().find(|before| before.type_ == type_ && before.status == status);
+    // The API server keeps whole seconds.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: judgement.reason.as_str().to_owned(),
+        message: judgement.message.chars().take(LONGEST_MESSAGE).collect(),
+        observed_generation: generation,
+        last_transition_time: same.map_or(Time(now), |same| same.last_transition_time.clone()),
+    }
+}
+
+/// Whether a pod was told to stop, and has not ended.
+pub(crate) fn is_draining(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+/// Whether a server takes messages.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Whether a pod is on a node, and its container is not there yet.
+pub(crate) fn is_creating(pod: &Pod) -> bool {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    let waiting =
+        statuses.into_iter().flatten().filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+    waiting.into_iter().any(|reason| reason == "ContainerCreating")
+}

@@ -1,0 +1,104 @@
+//! The reasons that conditions and events give: all there are.
+
+use cereus_crds::ConditionType;
+
+/// Why a condition is as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Reason {
+    /// All servers that are to be there take messages.
+    AllServersReady,
+    /// Some do not yet.
+    ServersNotReady,
+    /// Nothing is being changed.
+    Settled,
+    /// Servers are being started.
+    Starting,
+    /// Servers are being replaced.
+    RollingOut,
+    /// Servers are taking their leave.
+    Draining,
+    /// Nothing is wrong.
+    AsExpected,
+    /// The manifest is wrong.
+    InvalidManifest,
+    /// The manifest names no image.
+    ImageMissing,
+    /// The image cannot be had.
+    ImageNotPulled,
+    /// A Secret that servers need is not there.
+    SecretMissing,
+    /// A container cannot be made as the manifest says.
+    ContainerRefused,
+    /// The servers do not take their configuration.
+    ConfigRefused,
+    /// A port that a server is to open is taken.
+    PortInUse,
+    /// A server needed more memory than it may use.
+    OutOfMemory,
+    /// A server ended by itself.
+    ServerFailed,
+    /// No node has room for a server.
+    NoRoom,
+    /// New servers do not get ready, and nothing says why.
+    RolloutStuck,
+    /// Somebody else's object has the name of ours.
+    NameTaken,
+    /// The authority cannot be read.
+    CertificatesUnreadable,
+    /// The API server does not take an object, or not from the operator.
+    ObjectRefused,
+    /// What the API server was asked for has failed many times.
+    ApiFailing,
+    /// A fault of the operator.
+    OperatorFault,
+    /// The manifest says that everything is to be left as it is.
+    PausedByManifest,
+    /// It does not.
+    NotPaused,
+}
+
+impl Reason {
+    /// As it is written.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllServersReady => "AllServersReady",
+            Self::ServersNotReady => "ServersNotReady",
+            Self::Settled => "Settled",
+            Self::Starting => "Starting",
+            Self::RollingOut => "RollingOut",
+            Self::Draining => "Draining",
+            Self::AsExpected => "AsExpected",
+            Self::InvalidManifest => "InvalidManifest",
+            Self::ImageMissing => "ImageMissing",
+            Self::ImageNotPulled => "ImageNotPulled",
+            Self::SecretMissing => "SecretMissing",
+            Self::ContainerRefused => "ContainerRefused",
+            Self::ConfigRefused => "ConfigRefused",
+            Self::PortInUse => "PortInUse",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::ServerFailed => "ServerFailed",
+            Self::NoRoom => "NoRoom",
+            Self::RolloutStuck => "RolloutStuck",
+            Self::NameTaken => "NameTaken",
+            Self::CertificatesUnreadable => "CertificatesUnreadable",
+            Self::ObjectRefused => "ObjectRefused",
+            Self::ApiFailing => "ApiFailing",
+            Self::OperatorFault => "OperatorFault",
+            Self::PausedByManifest => "PausedByManifest",
+            Self::NotPaused => "NotPaused",
+        }
+    }
+}
+
+/// A condition without the time of its last change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// Which.
+    pub(crate) condition: ConditionType,
+    /// Whether it holds.
+    pub(crate) holds: bool,
+    /// Why.
+    pub(crate) reason: Reason,
+    /// The same in a sentence.
+    pub(crate) message: String,
+}

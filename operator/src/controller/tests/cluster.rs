@@ -1,0 +1,281 @@
+//! An API server with a memory, which can be told to fail.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::{Router, routing::get};
+use cereus_crds::names::SERVER_LABEL;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::{
+    Client,
+    client::Body,
+    core::{DeserializeGuard, DynamicObject},
+    runtime::{reflector::store::Writer as CacheWriter, watcher::Event},
+};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
+use tokio_util::task::TaskTracker;
+use tower_test::mock::{self, Handle};
+
+use super::at;
+use crate::{
+    controller::{
+        Metrics, Settings, Shared, Writer, after_failure, caches::Caches, context::Context, error::Failure,
+        kinds::Kind, reconcile,
+    },
+    lease::Leadership,
+    sessions::Survey,
+};
+
+/// The port at which servers of this test are asked: each has an address of its own.
+const ADMIN_PORT: u16 = 43270;
+
+/// The played API server, and an operator that uses it.
+pub(super) struct Cluster {
+    api: Arc<Api>,
+    shared: Arc<Shared>,
+    leads: watch::Sender<Option<Instant>>,
+    tasks: TaskTracker,
+    server_type: String,
+}
+
+#[derive(Default)]
+struct Api {
+    /// By `<plural>/<name>`.
+    objects: Mutex<BTreeMap<String, Value>>,
+    requests: Mutex<Vec<(String, String)>>,
+    events: Mutex<Vec<String>>,
+    failure: Mutex<Option<(String, StatusCode, Value)>>,
+}
+
+impl Cluster {
+    /// A cluster with this ServerType in it.
+    pub(super) fn with(manifest: &str) -> Self {
+        let (service, handle) = mock::pair::<Request<Body>, Response<Body>>();
+        let client = Client::new(service, "cereus-system");
+        let (api, tasks) = (Arc::new(Api::default()), TaskTracker::new());
+        tasks.spawn(api.clone().serve(handle));
+        let (leads, leadership) = Leadership::until(Some(Instant::now() + Duration::from_hours(1)));
+        let metrics = Metrics::new(&mut Registry::default());
+        let settings = Settings {
+            operator_namespace: "cereus-system".to_owned(),
+            admin_namespaces: vec!["cereus-system".to_owned()],
+        };
+        let writer = Writer::new(client.clone(), leadership, metrics.clone());
+        let shared = Shared::new(settings, client, writer, Survey::new(ADMIN_PORT), metrics, 1);
+        let manifest: Value = serde_yaml::from_str(manifest).unwrap();
+        let server_type = format!("servertypes/{}", manifest["metadata"]["name"].as_str().unwrap());
+        api.objects.lock().insert(server_type.clone(), manifest);
+        Self { api, shared: Arc::new(shared), leads, tasks, server_type }
+    }
+
+    /// One run with what the cluster holds now; a failure with when it is made again.
+    pub(super) async fn run(&self) -> Result<(), (Failure, Duration)> {
+        let context = Arc::new(Context { shared: self.shared.clone(), caches: self.api.caches() });
+        let object = self.object(&self.server_type).unwrap();
+        let object: Arc<DeserializeGuard<_>> = Arc::new(serde_json::from_value(object).unwrap());
+        let Err(error) = reconcile(object.clone(), context.clone()).await else { return Ok(()) };
+        let action = format!("{:?}", after_failure(object, &error, context));
+        // An Action does not tell its delay otherwise: `Action { requeue_after: Some(250ms) }`.
+        let delay = action.split(['(', ')']).nth(1).unwrap();
+        Err((error.failure(), delay.parse::<cereus_crds::DurationText>().unwrap().get()))
+    }
+
+    /// Run until everything is written.
+    pub(super) async fn settle(&self) {
+        for _ in 0..3 {
+            self.run().await.unwrap();
+        }
+        self.requests();
+        self.events();
+    }
+
+    /// The object at `<plural>/<name>`.
+    pub(super) fn object(&self, path: &str) -> Option<Value> {
+        self.api.objects.lock().get(path).cloned()
+    }
+
+    /// Put an object there, as somebody else.
+    pub(super) fn put(&self, api_version: &str, path: &str, mut object: Value) {
+        object["apiVersion"] = json!(api_version.trim_start_matches("apis/").trim_start_matches("api/"));
+        self.api.objects.lock().insert(path.to_owned(), object);
+    }
+
+    /// Change an object, as somebody else.
+    pub(super) fn edit(&self, path: &str, edit: impl FnOnce(&mut Value)) {
+        edit(self.api.objects.lock().get_mut(path).unwrap());
+    }
+
+    /// A server that says how many sessions it holds.
+    pub(super) async fn server(&self, name: &str, address: &str, sessions: u64) {
+        let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
+        let status = get(async move || axum::Json(json!({ "sessions": sessions, "pins": 0 })));
+        self.tasks.spawn(async move { axum::serve(listener, Router::new().route("/status", status)).await });
+        let (_, server_type) = self.server_type.split_once('/').unwrap();
+        let container = json!({
+            "name": "server", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
+        });
+        let pod = json!({
+            "metadata": { "name": name, "namespace": "game", "uid": name, "labels": { SERVER_LABEL: server_type } },
+            "status": {
+                "podIP": address,
+                "conditions": [{ "type": "Ready", "status": "True" }],
+                "containerStatuses": [container],
+            },
+        });
+        self.put("api/v1", &format!("pods/{name}"), pod);
+    }
+
+    /// Let requests that begin with `request` fail.
+    pub(super) fn fail(&self, request: &str, status: StatusCode, details: &Value) {
+        *self.api.failure.lock() = Some((request.to_owned(), status, details.clone()));
+    }
+
+    /// Let nothing fail any more.
+    pub(super) fn heal(&self) {
+        *self.api.failure.lock() = None;
+    }
+
+    /// Another operator leads from now on.
+    pub(super) fn depose(&self) {
+        self.leads.send_replace(None);
+    }
+
+    /// The requests since they were last asked for.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.api.requests.lock().drain(..).map(|(request, _)| request).collect()
+    }
+
+    /// Those among them that change something.
+    pub(super) fn writes(&self) -> Vec<String> {
+        self.requests().into_iter().filter(|request| !request.starts_with("GET")).collect()
+    }
+
+    /// The queries of those among them that name who they are from.
+    pub(super) fn queries(&self) -> Vec<String> {
+        let changes = |request: &str| request.starts_with("PATCH") || request.starts_with("POST secrets");
+        self.api.requests.lock().drain(..).filter(|(request, _)| changes(request)).map(|(_, query)| query).collect()
+    }
+
+    /// The reasons of the events since they were last asked for.
+    pub(super) fn events(&self) -> Vec<String> {
+        std::mem::take(&mut *self.api.events.lock())
+    }
+}
+
+impl Api {
+    async fn serve(self: Arc<Self>, mut handle: Handle<Request<Body>, Response<Body>>) {
+        while let Some((request, reply)) = handle.next_request().await {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let (status, body) = self.answer(&parts, serde_json::from_slice(&body).unwrap_or_default());
+            let body = Body::from(body.to_string().into_bytes());
+            reply.send_response(Response::builder().status(status).body(body).unwrap());
+        }
+    }
+
+    fn answer(&self, request: &http::request::Parts, body: Value) -> (StatusCode, Value) {
+        let path = request.uri.path();
+        let path =
+            path.split_once("/namespaces/").and_then(|(_, rest)| rest.split_once('/')).map_or(path, |(_, rest)| rest);
+        let shown = format!("{} {path}", request.method);
+        self.requests.lock().push((shown.clone(), request.uri.query().unwrap_or_default().to_owned()));
+        if let Some((failing, status, details)) = &*self.failure.lock()
+            && shown.starts_with(failing)
+        {
+            return failure(*status, details);
+        }
+        let mut objects = self.objects.lock();
+        match request.method {
+            Method::GET => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
+            Method::DELETE => objects.remove(path).map_or_else(not_found, |object| (StatusCode::OK, object)),
+            Method::POST if path == "events" => {
+                self.events.lock().push(body["reason"].as_str().unwrap().to_owned());
+                (StatusCode::CREATED, body)
+            }
+            Method::POST => {
+                let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+                objects.insert(path, stored(body.clone()));
+                (StatusCode::CREATED, body)
+            }
+            Method::PATCH => {
+                let status = path.strip_suffix("/status");
+                let merge = request.headers["content-type"].to_str().unwrap().contains("merge-patch");
+                let object = objects.entry(status.unwrap_or(path).to_owned()).or_default();
+                match status {
+                    Some(_) => object["status"] = body["status"].clone(),
+                    None if merge => object["metadata"]["annotations"] = body["metadata"]["annotations"].clone(),
+                    None => *object = stored(body),
+                }
+                (StatusCode::OK, object.clone())
+            }
+            _ => failure(StatusCode::METHOD_NOT_ALLOWED, &json!({})),
+        }
+    }
+
+    /// What watches would have seen by now.
+    fn caches(&self) -> Caches {
+        let objects = self.objects.lock();
+        let named = |plural: &str| -> Vec<Value> {
+            objects
+                .iter()
+                .filter(|(path, _)| path.split('/').next() == Some(plural))
+                .map(|(_, object)| object.clone())
+                .collect()
+        };
+        let ours =
+            |object: &Value| at(object, "metadata/labels").is_some_and(|labels| labels.get(SERVER_LABEL).is_some());
+        let kinds = Kind::ALL.map(|kind| {
+            let resource = kind.resource();
+            let found = named(&resource.plural).into_iter().filter(ours);
+            (kind, fill(CacheWriter::<DynamicObject>::new(resource), found.collect()).as_reader())
+        });
+        Caches {
+            objects: kinds.into(),
+            pods: fill(CacheWriter::<Pod>::default(), named("pods")).as_reader(),
+            authorities: fill(CacheWriter::<Secret>::default(), named("secrets")).as_reader(),
+        }
+    }
+}
+
+/// What the API server adds to what it is given: it says where an object is, and that a Deployment was carried out.
+fn stored(mut object: Value) -> Value {
+    let authority = object["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("authority-"));
+    object["metadata"]["namespace"] = json!(if authority { "cereus-system" } else { "game" });
+    object["metadata"]["resourceVersion"] = json!("1");
+    if object["kind"] == "Deployment" {
+        let replicas = object["spec"]["replicas"].clone();
+        object["status"] = json!({ "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas });
+    }
+    object
+}
+
+fn fill<K>(mut writer: CacheWriter<K>, objects: Vec<Value>) -> CacheWriter<K>
+where
+    K: kube::Resource + Clone + DeserializeOwned + 'static,
+    K::DynamicType: std::hash::Hash + Eq + Clone,
+{
+    writer.apply_watcher_event(&Event::Init);
+    for object in objects {
+        writer.apply_watcher_event(&Event::InitApply(serde_json::from_value(object).unwrap()));
+    }
+    writer.apply_watcher_event(&Event::InitDone);
+    writer
+}
+
+fn not_found() -> (StatusCode, Value) {
+    failure(StatusCode::NOT_FOUND, &json!({}))
+}
+
+fn failure(code: StatusCode, details: &Value) -> (StatusCode, Value) {
+    let reason = code.canonical_reason().unwrap().replace(' ', "");
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": reason, "reason": reason,
+        "code": code.as_u16(), "details": details,
+    });
+    (code, status)
+}

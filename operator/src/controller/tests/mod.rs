@@ -1,0 +1,235 @@
+//! Whole runs against an API server that is played by the test.
+
+mod cluster;
+
+use std::time::Duration;
+
+use cereus_crds::names::{DELETION_COST_ANNOTATION, FIELD_MANAGER};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use self::cluster::Cluster;
+use crate::controller::{
+    build::tests::{BACKEND, FRONTEND},
+    error::Failure,
+};
+
+/// What one run over a new backend writes, in this order.
+const FIRST_RUN: [&str; 11] = [
+    "POST secrets",
+    "PATCH secrets/room-certificates",
+    "PATCH configmaps/room-config",
+    "PATCH serviceaccounts/room-server",
+    "PATCH roles/room-server",
+    "PATCH rolebindings/room-server",
+    "PATCH networkpolicies/room-link",
+    "PATCH services/room-link",
+    "PATCH deployments/room",
+    "PATCH poddisruptionbudgets/room",
+    "PATCH servertypes/room/status",
+];
+
+#[tokio::test]
+async fn a_new_server_type_gets_its_objects_and_a_second_run_writes_nothing() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.run().await.unwrap();
+    let mut writes = cluster.writes();
+    writes.retain(|write| write != "POST events");
+    assert_eq!(writes, FIRST_RUN);
+    // The first run could not know yet that its changes are carried out; the status says so with the second.
+    cluster.run().await.unwrap();
+    cluster.writes();
+    for _ in 0..3 {
+        cluster.run().await.unwrap();
+        assert_eq!(cluster.requests(), [""; 0], "a run with nothing to do asks for nothing");
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_somebody_changed_is_put_right_and_what_somebody_added_stays() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    cluster.edit("services/room-link", |service| service["spec"]["sessionAffinity"] = json!("None"));
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
+    cluster.edit("services/room-link", |service| service["spec"]["ports"][0]["port"] = json!(1));
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), ["PATCH services/room-link"]);
+}
+
+#[tokio::test]
+async fn what_the_manifest_does_not_ask_for_any_more_is_deleted_and_what_is_not_ours_is_not() {
+    let cluster = Cluster::with(FRONTEND);
+    cluster.settle().await;
+    let mut orphan = cluster.object("services/connector").unwrap();
+    orphan["metadata"]["name"] = json!("connector-old");
+    orphan["metadata"]["uid"] = json!("orphan");
+    cluster.put("api/v1", "services/connector-old", orphan.clone());
+    orphan["metadata"]["name"] = json!("connector-foreign");
+    orphan["metadata"]["ownerReferences"][0]["uid"] = json!("another");
+    cluster.put("api/v1", "services/connector-foreign", orphan);
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), ["DELETE services/connector-old"]);
+    assert!(cluster.object("services/connector-foreign").is_some());
+}
+
+#[tokio::test]
+async fn a_conflict_ends_the_run_and_the_next_one_succeeds() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.fail("POST secrets", StatusCode::CONFLICT, &json!({}));
+    let (failure, delay) = cluster.run().await.unwrap_err();
+    assert_eq!(failure, Failure::Conflict);
+    assert!(delay <= Duration::from_millis(250), "{delay:?}");
+    assert!(!cluster.writes().contains(&"PATCH deployments/room".to_owned()));
+    cluster.heal();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes()[..10], FIRST_RUN[..10]);
+}
+
+#[tokio::test]
+async fn an_api_server_that_has_too_much_to_do_is_left_alone_for_as_long_as_it_asks() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.fail("PATCH deployments", StatusCode::TOO_MANY_REQUESTS, &json!({ "retryAfterSeconds": 7 }));
+    let (failure, delay) = cluster.run().await.unwrap_err();
+    assert_eq!((failure, delay), (Failure::Throttled, Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn after_a_failure_in_the_middle_only_what_was_left_is_done() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.fail("PATCH services", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    let mut delays = Vec::new();
+    for _ in 0..10 {
+        let (failure, delay) = cluster.run().await.unwrap_err();
+        assert_eq!(failure, Failure::Server);
+        delays.push(delay);
+    }
+    // Longer each time, up to a bound; half of it is left to chance.
+    assert!(delays[0] <= Duration::from_millis(250) && delays[4] >= Duration::from_secs(2), "{delays:?}");
+    assert!(delays[9] >= Duration::from_secs(15) && delays[9] <= Duration::from_secs(30), "{delays:?}");
+    let status = &cluster.object("servertypes/room").unwrap()["status"];
+    assert_eq!(status["conditions"][2]["reason"], "ApiFailing");
+    assert!(cluster.object("deployments/room").is_none());
+    cluster.writes();
+    cluster.heal();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes()[..3], FIRST_RUN[7..10]);
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_is_a_condition_and_an_event() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.fail("PATCH roles", StatusCode::FORBIDDEN, &json!({}));
+    assert_eq!(cluster.run().await.unwrap_err().0, Failure::Forbidden);
+    let status = &cluster.object("servertypes/room").unwrap()["status"];
+    let degraded = &status["conditions"][2];
+    assert_eq!((&degraded["status"], &degraded["reason"]), (&json!("True"), &json!("ObjectRefused")));
+    assert!(degraded["message"].as_str().unwrap().starts_with("cannot apply Role room-server: "), "{degraded}");
+    assert!(cluster.events().contains(&"ObjectRefused".to_owned()));
+    cluster.heal();
+    cluster.settle().await;
+    let status = &cluster.object("servertypes/room").unwrap()["status"];
+    assert_eq!(status["conditions"][2]["reason"], "AsExpected");
+}
+
+#[tokio::test]
+async fn an_object_of_somebody_else_is_left_alone() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.put("apis/apps/v1", "deployments/room", json!({ "metadata": { "name": "room", "labels": {} } }));
+    assert_eq!(cluster.run().await.unwrap_err().0, Failure::NameTaken);
+    assert!(!cluster.writes().contains(&"PATCH deployments/room".to_owned()));
+    let status = &cluster.object("servertypes/room").unwrap()["status"];
+    let message = status["conditions"][2]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("there is a Deployment room that was not made for this ServerType; rename"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn who_does_not_lead_changes_nothing() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.depose();
+    assert_eq!(cluster.run().await.unwrap_err().0, Failure::NotLeading);
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_paused_server_type_is_left_as_it_is() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    let edit = |paused: bool, replicas: i32| {
+        cluster.edit("servertypes/room", |object| {
+            object["spec"]["paused"] = json!(paused);
+            object["spec"]["replicas"] = json!(replicas);
+        });
+    };
+    edit(true, 3);
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), ["PATCH servertypes/room/status", "POST events"]);
+    edit(false, 3);
+    cluster.run().await.unwrap();
+    assert!(cluster.writes().contains(&"PATCH deployments/room".to_owned()));
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_is_told_once_and_keeps_nothing_up() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    cluster.edit("servertypes/room", |object| object["spec"]["drain"] = json!("soon"));
+    cluster.run().await.unwrap();
+    let status = &cluster.object("servertypes/room").unwrap()["status"];
+    assert_eq!(status["conditions"][2]["reason"], "InvalidManifest");
+    cluster.writes();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+/// The servers answer on three addresses of this machine, with 9, 0 and 4 sessions.
+#[tokio::test]
+async fn before_a_scale_down_each_pod_is_told_what_it_holds() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(3));
+    for (index, sessions) in [9, 0, 4].into_iter().enumerate() {
+        cluster.server(&format!("room-{index}"), &format!("127.0.0.{}", index + 1), sessions).await;
+    }
+    cluster.settle().await;
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    let writes = cluster.writes();
+    let deployment = writes.iter().position(|write| write == "PATCH deployments/room").unwrap();
+    for (index, cost) in ["9", "0", "4"].into_iter().enumerate() {
+        let path = format!("pods/room-{index}");
+        assert_eq!(cluster.object(&path).unwrap()["metadata"]["annotations"][DELETION_COST_ANNOTATION], cost);
+        assert!(writes.iter().position(|write| *write == format!("PATCH {path}")).unwrap() < deployment, "{writes:?}");
+    }
+    assert_eq!(cluster.object("servertypes/room").unwrap()["status"]["sessions"], 13);
+}
+
+#[tokio::test]
+async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
+    let cluster = Cluster::with(BACKEND);
+    let autoscaling = json!({ "minReplicas": 1, "maxReplicas": 5, "sessionsPerReplica": 10 });
+    cluster.edit("servertypes/room", |object| object["spec"]["autoscaling"] = autoscaling.clone());
+    cluster.server("room-0", "127.0.1.1", 31).await;
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 4);
+    let object = cluster.object("servertypes/room").unwrap();
+    assert_eq!(object["status"]["desiredReplicas"], 4);
+    assert_eq!(object["spec"].get("replicas"), None);
+    assert_eq!(object["spec"]["autoscaling"], autoscaling);
+}
+
+#[tokio::test]
+async fn every_write_names_the_operator() {
+    let cluster = Cluster::with(FRONTEND);
+    cluster.run().await.unwrap();
+    for query in cluster.queries() {
+        assert!(query.contains(&format!("fieldManager={FIELD_MANAGER}")), "{query}");
+    }
+}
+
+/// What stands in a JSON object at a path such as `a/b`.
+fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    value.pointer(&format!("/{path}"))
+}
