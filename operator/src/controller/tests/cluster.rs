@@ -1,6 +1,6 @@
 //! An API server with a memory, which can be told to fail.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use cereus_crds::names::SERVER_LABEL;
@@ -31,8 +31,8 @@ use crate::{
     sessions::Survey,
 };
 
-/// The port at which servers of this test are asked: each has an address of its own.
-const ADMIN_PORT: u16 = 43270;
+/// The port at which servers are asked: each has an address of its own. No port that is handed out to whoever asks.
+const ADMIN_PORT: u16 = 13270;
 
 /// The played API server, and an operator that uses it.
 pub(super) struct Cluster {
@@ -110,8 +110,10 @@ impl Cluster {
         edit(self.api.objects.lock().get_mut(path).unwrap());
     }
 
-    /// A server that says how many sessions it holds.
-    pub(super) async fn server(&self, name: &str, address: &str, sessions: u64) {
+    /// A server that says how many sessions it holds. Its host is one of this process' own, and for one test.
+    pub(super) async fn server(&self, name: &str, host: u8, sessions: u64) {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let address = Ipv4Addr::new(127, high, low, host);
         let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
         let status = get(async move || axum::Json(json!({ "sessions": sessions, "pins": 0 })));
         self.tasks.spawn(async move { axum::serve(listener, Router::new().route("/status", status)).await });
@@ -122,7 +124,7 @@ impl Cluster {
         let pod = json!({
             "metadata": { "name": name, "namespace": "game", "uid": name, "labels": { SERVER_LABEL: server_type } },
             "status": {
-                "podIP": address,
+                "podIP": address.to_string(),
                 "conditions": [{ "type": "Ready", "status": "True" }],
                 "containerStatuses": [container],
             },
