@@ -101,13 +101,17 @@ async fn join(app: App, session: Session, Json(join): Json<Join>) -> Result<Json
     };
     check("name", &player.name, LONGEST_NAME)?;
     check("room", &player.room, LONGEST_NAME)?;
-    let before: Option<Player> = session.get(PLAYER)?;
-    if before.as_ref() != Some(&player) {
-        if let Some(before) = before {
-            before.leave(&session).await?;
+    match session.get::<Player>(PLAYER)? {
+        // Also when it is there already: an attempt to leave may have been cut short.
+        Some(before) if before == player => player.subscribe(&app, &session).await?,
+        before => {
+            if let Some(before) = before {
+                before.leave(&session).await?;
+            }
+            player.enter(&app, &session).await?;
         }
-        player.enter(&app, &session).await?;
     }
+    // A frontend that does not answer is left out: better a list without some than none.
     let members = app.members(&player.channel()).await?.members;
     let mut names: Vec<_> = members.iter().map(|member| String::from_utf8_lossy(&member.info)).collect();
     names.sort();
@@ -141,9 +145,7 @@ impl Player {
     /// First the player is a member, then the others are told, then it is told who is there: so of two who come at once
     /// each finds the other in `onMembers` or hears of it.
     async fn enter(&self, app: &App, session: &Session) -> Result<(), Error> {
-        let farewell = app.serializer().encode(&json!({ "name": self.name }))?;
-        let subscription = Subscription::new().info(self.name.clone()).farewell("onLeave", farewell);
-        session.subscribe_with(&self.channel(), subscription).await?;
+        self.subscribe(app, session).await?;
         let news = json!({ "content": format!("New user: {}", self.name) });
         app.publish_to_others(session, &self.channel(), "onNewUser", &news)?;
         // Last: who tries again because this failed enters again.
@@ -151,11 +153,17 @@ impl Player {
         session.save().await.map_err(Error::from_any)
     }
 
+    async fn subscribe(&self, app: &App, session: &Session) -> Result<(), Error> {
+        let farewell = app.serializer().encode(&json!({ "name": self.name }))?;
+        let subscription = Subscription::new().info(self.name.clone()).farewell("onLeave", farewell);
+        session.subscribe_with(&self.channel(), subscription).await
+    }
+
+    /// The player stops to be a member before that is written down: who tries again because this failed leaves again.
     async fn leave(&self, session: &Session) -> Result<(), Error> {
-        session.remove(PLAYER)?;
-        session.save().await.map_err(Error::from_any)?;
         session.unsubscribe(&self.channel());
-        Ok(())
+        session.remove(PLAYER)?;
+        session.save().await.map_err(Error::from_any)
     }
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use cereus_tests::{
     client::{Client, EventKind, Transport},
-    cluster::{Cluster, Role},
-    process::eventually,
+    cluster::{Cluster, Role, Serializer},
+    process::{binary, eventually},
 };
+use tokio::process::Command;
 
 use crate::{NOTICE, TRANSPORTS, reachable};
 
@@ -246,4 +247,21 @@ async fn a_backend_stops_sending_what_nobody_hears() {
     heard(&member, "one 29").await;
     assert_eq!((received("connector-1").await, received("connector-2").await), (before.0 + 29, before.1));
     assert_eq!(said(&member), texts("one", 30));
+}
+
+/// What it costs is measured with a release build; that all of it arrives holds for each.
+#[tokio::test]
+async fn a_thousand_members_get_what_the_bench_broadcasts() {
+    let cluster = Cluster::connector_and_games(Serializer::Json, 1).await.unwrap();
+    let frontend = cluster.address(Transport::Tcp).unwrap().to_string();
+    for outstanding in ["1", "4"] {
+        let mut bench = Command::new(binary("cereus").unwrap());
+        bench.args(["bench", "broadcast", &frontend, "--members", "1000", "--outstanding", outstanding, "--json"]);
+        let output = bench.args(["--warmup", "100ms", "--duration", "1s"]).output().await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&report["members"], &report["unfinished"]), (&1000.into(), &0.into()), "{report}");
+        assert_eq!(report["unordered"], 0, "{report}");
+        assert!(report["published"].as_u64() > Some(0), "{report}");
+    }
 }

@@ -5,7 +5,10 @@ mod documents;
 mod imports;
 mod sources;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Longest source file. Past 300 lines ask whether it is still one idea.
 const LONGEST_FILE: usize = 500;
@@ -43,6 +46,15 @@ fn no_file_is_longer_than_500_lines() {
         (lines > LONGEST_FILE).then(|| format!("{} has {lines} lines", file.display()))
     });
     check(&too_long.collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_that_is_ignored_is_committed() {
+    let mut list = Command::new("git");
+    list.args(["ls-files", "--cached", "--ignored", "--exclude-standard"]).current_dir(root());
+    let list = list.output().expect("git runs");
+    assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+    assert_eq!(String::from_utf8_lossy(&list.stdout), "", "these are build output: git rm --cached");
 }
 
 #[test]

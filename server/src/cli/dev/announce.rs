@@ -63,7 +63,7 @@ impl Announcement {
             names.collect::<Vec<_>>().join(", ")
         };
         if let Some(name) = &self.name {
-            self.output.own(&format!("this game is called {name}: there is another one")).await;
+            self.output.own(&format!("this game is called {name}: other commands find it by `--name {name}`")).await;
         }
         self.output.own(&format!("starting {line}")).await;
     }
