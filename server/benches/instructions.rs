@@ -79,7 +79,7 @@ fn queue() -> (&'static mut Queue, &'static mut BytesMut) {
     (leak(Queue::of_requests(FRAMES)), room())
 }
 
-#[library_benchmark(config = at_most(77_600))]
+#[library_benchmark(config = at_most(84_200))]
 #[bench::requests(queue())]
 fn encode_a_batch((queue, out): (&mut Queue, &mut BytesMut)) {
     assert_eq!(queue.encode(black_box(out)), FRAMES);
