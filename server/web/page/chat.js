@@ -25,8 +25,12 @@ export class Chat {
   #log = new Log();
   /** Where one is, or wants to be again after a reconnect. @type {Place | null} */
   #place = null;
+  /** Replaced whenever one enters or leaves: what came before it gives up. */
+  #turn = {};
   /** The room server knows. */
   #joined = false;
+  /** Done when one is out of the last room, or the attempt was given up. */
+  #left = Promise.resolve();
   /** @type {string[]} */
   #members = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -53,7 +57,7 @@ export class Chat {
     this.#client.on('sys.draining', () => this.#move());
     this.#client.on('onMembers', ({ members }) => this.#setMembers(members));
     this.#client.on('onNewUser', ({ content }) => this.#came(content.replace(/^New user: /, '')));
-    this.#client.on('onLeave', ({ name }) => this.#left(name));
+    this.#client.on('onLeave', ({ name }) => this.#gone(name));
     this.#client.on('onMessage', ({ name, content }) => this.#log.heard(name, content, this.#place?.name));
 
     byId('join').addEventListener('submit', (/** @type {Event} */ event) => {
@@ -174,30 +178,48 @@ export class Chat {
 
   /** Joins, as often as it takes; rejects when it never will. @param {Place} place @param {boolean} again */
   async #enter(place, again) {
+    const turn = (this.#turn = {});
     say(byId('room-name'), place.room);
     byId('again').href = `/?room=${encodeURIComponent(place.room)}`;
     if (!again) this.#log.clear();
-    while (this.#place === place && this.#client.state === 'open') {
+    await this.#left;
+    while (this.#turn === turn && this.#client.state === 'open') {
       try {
         const { server } = await this.#request('room.room.join', place);
-        if (this.#place !== place) return;
+        if (this.#turn !== turn) return;
         this.#joined = true;
         this.#log.event(again ? `Connected again, through ${this.#frontend}` : `You joined through ${this.#frontend}; ${server} answered`);
         return this.#show();
       } catch (error) {
-        if (isFinal(error)) throw error;
+        if (this.#turn === turn && isFinal(error)) throw error;
         await after(RETRY);
       }
     }
   }
 
-  async #leave() {
+  #leave() {
     this.#place = null;
     this.#joined = false;
     this.#setMembers([]);
     this.#show();
     byId('name').focus();
-    await this.#request('room.room.leave').catch(() => {});
+    this.#left = this.#part();
+  }
+
+  /** Ends the membership: as the room does it or, where nobody knows whether it did, with the session. */
+  async #part() {
+    const turn = (this.#turn = {});
+    while (this.#turn === turn) {
+      try {
+        return void (await this.#request('room.room.leave'));
+      } catch (error) {
+        if (!isUnheard(error)) {
+          this.#client.close();
+          return this.#open();
+        }
+        await after(RETRY);
+      }
+    }
   }
 
   /** @param {string[]} members */
@@ -221,9 +243,11 @@ export class Chat {
   }
 
   /** @param {string} name */
-  #left(name) {
+  #gone(name) {
     this.#log.event(`${name} left`);
     const at = this.#members.lastIndexOf(name);
+    // Farewells may overtake: that one came is heard next.
+    if (at < 0) return this.#recount();
     this.#setMembers(this.#members.filter((_, index) => index !== at));
   }
 
@@ -255,7 +279,8 @@ export class Chat {
 
   /** @param {string} content */
   async #send(content) {
-    const { name = '' } = this.#place ?? {};
+    const place = this.#place;
+    const { name = '' } = place ?? {};
     const entry = this.#log.said(name, content, () => this.#send(content));
     byId('empty').hidden = true;
     for (let attempt = 1; ; attempt++) {
@@ -266,6 +291,7 @@ export class Chat {
       } catch (error) {
         if (!isUnheard(error) || attempt === ATTEMPTS) return entry.failed(explain(error));
         await after(RETRY);
+        if (this.#place !== place) return entry.failed('You left the room.');
       }
     }
   }

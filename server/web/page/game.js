@@ -36,6 +36,8 @@ export class Game extends EventTarget {
   alive = true;
   /** @type {EventSource | null} */
   #events = null;
+  /** The last wish. @type {Promise<unknown>} */
+  #wished = Promise.resolve();
 
   constructor() {
     super();
@@ -88,8 +90,15 @@ export class Game extends EventTarget {
   /** Ends the process of a server, as a crash would. @param {string} server */
   kill = (server) => this.#wish('kill', { server });
 
+  /** One wish after the other: none overtakes an earlier one. @param {string} wish @param {object} body */
+  #wish(wish, body) {
+    const answer = this.#wished.then(() => this.#tell(wish, body));
+    this.#wished = answer.catch(() => {});
+    return answer;
+  }
+
   /** What is done about it, in words. @param {string} wish @param {object} body @returns {Promise<string>} */
-  async #wish(wish, body) {
+  async #tell(wish, body) {
     const headers = { 'content-type': 'application/json' };
     const response = await fetch(`/api/${wish}`, { method: 'POST', headers, body: JSON.stringify(body) }).catch(() => null);
     if (!response) throw new Error('cereus dev does not answer');

@@ -13,8 +13,8 @@ export class Log {
   #list = byId('log');
   /** Own messages that were not heard back yet, oldest first. @type {Entry[]} */
   #unheard = [];
-  /** Messages that wait for their answer. */
-  waiting = 0;
+  /** Own messages that wait for their answer. @type {Set<Entry>} */
+  #pending = new Set();
   /** Somebody has said something. */
   spoken = false;
   /** Who wrote the last line, when it was a message. */
@@ -30,9 +30,14 @@ export class Log {
     new ResizeObserver(() => newest.hidden && (this.#list.scrollTop = this.#list.scrollHeight)).observe(this.#list);
   }
 
+  /** How many messages wait for their answer. */
+  get waiting() {
+    return this.#pending.size;
+  }
+
   clear() {
     this.#list.replaceChildren();
-    [this.#unheard, this.waiting, this.spoken, this.#author] = [[], 0, false, ''];
+    [this.#unheard, this.#pending, this.spoken, this.#author] = [[], new Set(), false, ''];
   }
 
   /** Something that happened. @param {string} text */
@@ -64,17 +69,17 @@ export class Log {
     root.append(mark);
     const entry = { root, content, mark };
     this.#unheard.push(entry);
-    this.waiting++;
+    this.#pending.add(entry);
     return {
       /** @param {string} server @param {number} ms */
       answered: (server, ms) => {
-        this.waiting--;
+        this.#pending.delete(entry);
         root.classList.add('answered');
         mark.append(element('span', { className: `dot ${hue(server)}` }), `${server} · ${duration(ms)}`);
       },
       /** @param {string} why */
       failed: (why) => {
-        this.waiting--;
+        this.#pending.delete(entry);
         this.#unheard = this.#unheard.filter((other) => other !== entry);
         root.classList.remove('pending');
         root.classList.add('failed');

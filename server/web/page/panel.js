@@ -84,7 +84,7 @@ export class Panel {
       this.#types.set(name, type);
       byId('types').append(type.root);
     }
-    type.desired = desired;
+    type.wanted = desired;
     const old = this.#game.status?.servers.filter((one) => one.type === name && !one.updated && one.state !== 'draining') ?? [];
     const counts = [
       `${ready} of ${desired} ready`,
@@ -104,8 +104,9 @@ export class Panel {
     const button = (/** @type {string} */ sign, /** @type {string} */ label, /** @type {number} */ step) => {
       const made = element('button', { type: 'button', className: 'step', ariaLabel: `${label} ${name} server`, title: label }, sign);
       made.addEventListener('click', () => {
-        const wanted = type.desired + step;
-        if (wanted >= 0) this.#tell(this.#game.scale(name, wanted));
+        if (type.wanted + step < 0) return;
+        type.wanted += step;
+        this.#tell(this.#game.scale(name, type.wanted));
       });
       return made;
     };
@@ -114,7 +115,8 @@ export class Panel {
     const title = element('div', {}, element('h3', {}, name, ' ', kind), counts);
     const steps = element('div', { className: 'steps', role: 'group', ariaLabel: `Number of ${name} servers` }, fewer, more);
     const root = element('div', { className: 'type' }, element('div', { className: 'type-bar' }, title, steps), rows);
-    const type = { root, kind, counts, fewer, rows, desired: 0 };
+    // Clicks are faster than the news of what they did: the next one counts from what is wanted.
+    const type = { root, kind, counts, fewer, rows, wanted: 0 };
     return type;
   }
 
@@ -172,6 +174,7 @@ export class Panel {
     } catch (error) {
       said.classList.add('error');
       say(said, /** @type {Error} */ (error).message);
+      this.#draw();
     }
   }
 }

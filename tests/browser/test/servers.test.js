@@ -3,14 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { atEnd, startBrowser, startGame } from '../harness.js';
-import { visit } from './visitor.js';
-
-/** A game and a browser of one's own: what is done to the servers would disturb others. */
-async function setUp(t) {
-  const [game, browser] = [await startGame(), await startBrowser()];
-  atEnd(t, () => Promise.all([browser.close(), game.stop()]));
-  return { game, enter: async (name, options) => (await visit(t, browser, game.page, options)).join(name) };
-}
+import { setUp, visit } from './visitor.js';
 
 /** Says numbers, twenty a second, until told to stop; what was acknowledged. */
 async function chatter(visitor) {
@@ -118,10 +111,7 @@ test('without a frontend the page waits, and keeps what is being written', async
 test('without a room server a message fails, and can be sent again', async (t) => {
   const { enter } = await setUp(t);
   const ada = await enter('Ada');
-  await ada.button('One less room server').click();
-  await ada.button('One less room server').click();
-  await ada.server('room-1').waitFor({ state: 'detached' });
-  await ada.server('room-2').waitFor({ state: 'detached' });
+  await ada.scaleToNone('room', 'room-1', 'room-2');
   await ada.say('anybody?');
   await ada.page.locator('.failed.message').getByText('No room server could take it.').waitFor();
   await ada.button('One more room server').click();

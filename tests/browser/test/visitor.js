@@ -1,7 +1,7 @@
 // One who looks at the page.
 import assert from 'node:assert/strict';
 
-import { PATIENCE, atEnd } from '../harness.js';
+import { PATIENCE, atEnd, startBrowser, startGame } from '../harness.js';
 
 /** What a browser says itself when a frontend is gone; scripts cannot prevent that. */
 const REFUSED = /^WebSocket connection to .* failed/;
@@ -25,6 +25,13 @@ export async function visit(t, browser, url, { expected = REFUSED, before = () =
   });
   await page.goto(url);
   return new Visitor(page);
+}
+
+/** A game and a browser of one's own: what is done to the servers would disturb others. */
+export async function setUp(t) {
+  const [game, browser] = [await startGame(), await startBrowser()];
+  atEnd(t, () => Promise.all([browser.close(), game.stop()]));
+  return { game, enter: async (name, options) => (await visit(t, browser, game.page, options)).join(name) };
 }
 
 class Visitor {
@@ -73,6 +80,12 @@ class Visitor {
 
   async event(text) {
     await this.page.locator('.event').getByText(text).last().waitFor();
+  }
+
+  /** Takes one server of a type away after the other, until none is left. */
+  async scaleToNone(type, ...servers) {
+    for (const _ of servers) await this.button(`One less ${type} server`).click();
+    for (const server of servers) await this.server(server).waitFor({ state: 'detached' });
   }
 
   button(name) {
