@@ -1,18 +1,23 @@
 //! The page of `cereus dev`, without a browser: where it is, and what it does to the game.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
+#[path = "dev/lines.rs"]
+mod lines;
+
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
 
+use self::lines::Lines;
+
 /// A running game.
 struct Dev {
     child: Child,
-    output: BufReader<ChildStdout>,
+    output: Lines,
     /// Where its socket is, for itself alone.
     _folder: TempDir,
 }
@@ -28,20 +33,13 @@ impl Dev {
     fn start(arguments: &[&str]) -> Self {
         let folder = TempDir::new().expect("a folder can be made");
         let mut child = command(&folder, arguments).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        let output = Lines::of(child.stdout.take().expect("its output is a pipe"));
         Self { child, output, _folder: folder }
     }
 
     /// The next line that contains one of these.
     fn line(&mut self, texts: &[&str]) -> String {
-        let mut line = String::new();
-        while self.output.read_line(&mut line).expect("output is text") > 0 {
-            if texts.iter().any(|text| line.contains(text)) {
-                return line.trim().to_owned();
-            }
-            line.clear();
-        }
-        panic!("it ended without saying one of {texts:?}");
+        self.output.line(texts)
     }
 }
 

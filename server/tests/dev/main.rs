@@ -1,20 +1,24 @@
 //! `cereus dev` as a person meets it: real processes, started, crashed, stopped and abandoned.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by panicking")]
 
+mod commands;
+mod lines;
 mod terminal;
+mod trouble;
 mod watch;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     net::TcpListener,
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use self::lines::Lines;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cereus");
 /// How long stopping may take.
@@ -23,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running `cereus dev`.
 struct Dev {
     child: Child,
-    output: Option<BufReader<ChildStdout>>,
+    output: Option<Lines>,
     /// Where its socket is, for itself alone.
     folder: TempDir,
 }
@@ -45,7 +49,7 @@ impl Dev {
     fn of(command: &mut Command, folder: TempDir) -> Self {
         command.env("XDG_RUNTIME_DIR", folder.path());
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("its output is a pipe"));
+        let output = Lines::of(child.stdout.take().expect("its output is a pipe"));
         Self { child, output: Some(output), folder }
     }
 
@@ -69,22 +73,25 @@ impl Dev {
     fn stop(mut self) {
         let servers = self.servers();
         self.signal(Signal::INT);
-        let status = self.child.wait().expect("it is our child");
-        assert!(status.success(), "{status}");
+        assert!(self.end().success());
         ended(&servers);
     }
 
     /// The next line that contains this.
     fn line(&mut self, text: &str) -> String {
-        let mut line = String::new();
-        let output = self.output.as_mut().expect("it is read");
-        while output.read_line(&mut line).expect("output is text") > 0 {
-            if line.contains(text) {
-                return line;
+        self.output.as_mut().expect("it is read").line(&[text])
+    }
+
+    /// Wait until it has ended, as it should soon.
+    fn end(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it is our child") {
+                return status;
             }
-            line.clear();
+            assert!(start.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("it ended without saying {text:?}");
     }
 
     /// The servers by name.
@@ -151,8 +158,7 @@ fn it_restarts_a_killed_server_and_stops_all_on_ctrl_c() {
 
     let asked = Instant::now();
     dev.signal(Signal::INT);
-    let status = dev.child.wait().expect("it is our child");
-    assert!(status.success(), "{status}");
+    assert!(dev.end().success());
     assert!(asked.elapsed() < PATIENCE, "{:?}", asked.elapsed());
     assert!(servers.iter().all(|(_, pid)| !runs(*pid)), "{servers:?}");
 }
@@ -175,7 +181,7 @@ fn servers_end_when_it_is_killed() {
     assert!(!left.exists());
     assert_eq!(count(), 1);
     next.signal(Signal::INT);
-    assert!(next.child.wait().expect("it is our child").success());
+    assert!(next.end().success());
     assert!(!files.exists());
 }
 
@@ -202,8 +208,7 @@ fn it_stops_when_nobody_reads_its_output() {
     dev.output = None;
     // Something has to be said before it can be noticed.
     kill_process(servers[0].1, Signal::KILL).expect("it runs");
-    let status = dev.child.wait().expect("it is our child");
-    assert!(status.success(), "{status}");
+    assert!(dev.end().success());
     ended(&servers);
 }
 

@@ -37,6 +37,8 @@ struct Screen {
     row: usize,
     column: usize,
     hides_cursor: bool,
+    /// It is in the middle of a drawing, of which Ctrl-C would throw away the rest.
+    is_drawn: bool,
     /// The beginning of a sequence whose end is not there yet.
     rest: Vec<u8>,
 }
@@ -85,7 +87,7 @@ impl Window {
     /// Wait until the window shows this.
     fn until(&mut self, what: &str, is_so: impl Fn(&Screen) -> bool) {
         let start = Instant::now();
-        while !is_so(&self.screen) {
+        while self.screen.is_drawn || !is_so(&self.screen) {
             let left = SEEN.saturating_sub(start.elapsed());
             match self.written.recv_timeout(left) {
                 Ok(bytes) => self.screen.write(&bytes),
@@ -176,7 +178,8 @@ impl Screen {
             }
             "[?25l" => self.hides_cursor = true,
             "[?25h" => self.hides_cursor = false,
-            "[?2026h" | "[?2026l" => {}
+            "[?2026h" => self.is_drawn = true,
+            "[?2026l" => self.is_drawn = false,
             _ if sequence.ends_with('m') => {}
             _ if sequence.ends_with('A') => {
                 self.row -= sequence[1..sequence.len() - 1].parse::<usize>().expect("it is a number");

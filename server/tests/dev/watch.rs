@@ -82,6 +82,32 @@ fn servers_are_replaced_by_a_new_build() {
 }
 
 #[test]
+fn servers_are_replaced_when_the_build_changes_the_lock_file() {
+    let game = Game::new();
+    let folder = TempDir::new().expect("a folder can be made");
+    let mut dev = Dev::of(&mut game.command(&game.folder.path().join("target/debug/game")), folder);
+    dev.line("ready: clients connect to");
+    let before = dev.servers();
+
+    // Cargo writes Cargo.lock, which is a change during the build.
+    game.write("rules/maps/Cargo.toml", "[package]\nname = 'maps'\nversion = '0.1.0'\nedition = '2024'\n");
+    game.write("rules/maps/src/lib.rs", "pub const VERSION: &str = \"with maps\";\n");
+    game.write("rules/src/lib.rs", "pub use maps::VERSION;\n");
+    let rules = game.folder.path().join("rules/Cargo.toml");
+    let text = fs::read_to_string(&rules).expect("it can be read");
+    fs::write(rules, text + "[dependencies]\nmaps = { path = 'maps' }\n").expect("it can be written");
+    dev.line("building");
+    dev.line("building");
+    dev.line("the build is new; the servers are replaced one at a time");
+    dev.line("built: with maps");
+    for _ in ["connector", "room"] {
+        dev.line("is as it is to be");
+    }
+    assert!(before.iter().all(|(_, pid)| !runs(*pid)), "{before:?}");
+    dev.stop();
+}
+
+#[test]
 fn what_cargo_did_not_build_is_not_watched() {
     let game = Game::new();
     let said = |command: &mut Command| {

@@ -1,13 +1,20 @@
 //! Processes: started, read, told to stop, and never left behind.
 
+#[path = "../dev/lines.rs"]
+mod lines;
+
 use std::{
     env,
-    io::{BufRead as _, BufReader, Read},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::RecvTimeoutError,
+    time::Instant,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use self::lines::Lines;
+use crate::PATIENCE;
 
 /// The path of an example. Cargo builds them before it runs all tests, beside the folder of the test itself.
 pub(crate) fn example(name: &str) -> PathBuf {
@@ -20,39 +27,32 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// A running process. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    lines: Option<BufReader<Box<dyn Read>>>,
+    lines: Lines,
 }
 
 impl Process {
     /// Starts it, to be read from its standard output.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let output = Box::new(child.stdout.take().expect("its output is a pipe")) as _;
-        Self { child, lines: Some(BufReader::new(output)) }
+        let lines = Lines::of(child.stdout.take().expect("its output is a pipe"));
+        Self { child, lines }
     }
 
     /// Starts it, to be read from its standard error: the log.
     pub(crate) fn start_logging(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let errors = Box::new(child.stderr.take().expect("its errors are a pipe")) as _;
-        Self { child, lines: Some(BufReader::new(errors)) }
+        let lines = Lines::of(child.stderr.take().expect("its errors are a pipe"));
+        Self { child, lines }
     }
 
     /// All lines from the next one up to that which contains `text`.
     pub(crate) fn lines_to(&mut self, text: &str) -> Vec<String> {
-        let mut lines = Vec::new();
-        for line in self.lines.as_mut().expect("it is read").lines() {
-            lines.push(line.expect("lines are text"));
-            if lines.last().is_some_and(|line| line.contains(text)) {
-                return lines;
-            }
-        }
-        panic!("it ended without saying {text:?}: {lines:#?}");
+        self.lines.until(&[text])
     }
 
     /// The next line that contains `text`.
     pub(crate) fn line(&mut self, text: &str) -> String {
-        self.lines_to(text).pop().expect("it was found")
+        self.lines.line(&[text])
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -63,8 +63,13 @@ impl Process {
     pub(crate) fn stop(mut self, signal: Signal) -> ExitStatus {
         kill_process(self.pid(), signal).expect("it runs");
         // What it says now interests nobody, but somebody has to read it.
-        let mut lines = self.lines.take().expect("it is read");
-        std::io::copy(&mut lines, &mut std::io::sink()).expect("it can be read");
+        let deadline = Instant::now() + PATIENCE;
+        let end = loop {
+            if let Err(end) = self.lines.next(deadline) {
+                break end;
+            }
+        };
+        assert_eq!(end, RecvTimeoutError::Disconnected, "it does not end");
         self.child.wait().expect("it is our child")
     }
 }

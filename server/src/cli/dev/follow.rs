@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{game::Command, manifest, manifest::Manifest, output::Output};
+use super::{game::Command, manifest, manifest::Manifest, outcome, output::Output};
 use crate::cli::check::Manifests;
 
 /// Manifests are read when nothing has happened to them for this long: one that is saved is several events.
@@ -86,8 +86,7 @@ impl Edits {
                 let look = self.look();
                 (self, look)
             });
-            // It fails only when the runtime is shut down.
-            let Ok((kept, look)) = look.await else { return };
+            let Some((kept, look)) = outcome(look.await) else { return };
             self = kept;
             match look {
                 Look::Same | Look::Wrong(None) => {}

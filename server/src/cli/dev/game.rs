@@ -2,17 +2,20 @@
 //!
 //! One task owns everything here. What others may know is published as a [`GameStatus`]; what they want is a [`Command`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
 };
 
 use super::{
+    backoff::Backoff,
     census,
     manifest::Manifest,
     member::{Kind, Member, Who},
+    outcome,
     process::{Asked, Process, Surroundings},
     replica::Workplace,
     rollout::{Order, Step, next},
@@ -74,12 +77,20 @@ impl Game {
         loop {
             self.publish();
             let changed = Arc::clone(&self.around.changed);
+            let retry = self.types.values().filter_map(|kind| kind.retry).min();
+            let retry = async move {
+                match retry {
+                    Some(time) => sleep_until(time).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(ended) = self.processes.join_next() => self.forget(&ended.unwrap_or_default()),
+                Some(ended) = self.processes.join_next() => self.forget(ended),
                 Some(command) = commands.recv() => self.obey(command).await,
                 () = changed.notified() => {}
+                () = retry => {}
             }
             // A server that is asked for its load may take a second, in which stopping must not wait.
             tokio::select! {
@@ -94,7 +105,7 @@ impl Game {
         }
         self.publish();
         while let Some(ended) = self.processes.join_next().await {
-            self.forget(&ended.unwrap_or_default());
+            self.forget(ended);
             self.publish();
         }
     }
@@ -138,6 +149,7 @@ impl Game {
         };
         if before != replicas {
             kind.settled = false;
+            kind.retry = None;
             self.around.output.own(&said).await;
         }
         Ok(said)
@@ -205,6 +217,9 @@ impl Game {
     async fn reconcile(&mut self) {
         let names: Vec<String> = self.types.keys().cloned().collect();
         for name in names {
+            if let Some(kind) = self.types.get_mut(&name) {
+                kind.retry = kind.retry.filter(|time| Instant::now() < *time);
+            }
             while let Some(kind) = self.types.get(&name) {
                 let order = if kind.manifest.is_frontend() { Order::OldFirst } else { Order::NewFirst };
                 let done = match next(kind.wanted as usize, order, &kind.seen()) {
@@ -226,14 +241,21 @@ impl Game {
     async fn start(&mut self, name: &str) -> bool {
         let promised = self.types.values().flat_map(Kind::ports).collect();
         let Some(kind) = self.types.get_mut(name) else { return false };
+        if kind.retry.is_some() {
+            return false;
+        }
         let replica = match self.workplace.replica(&kind.manifest, kind.free_number(), &promised) {
             Ok(replica) => replica,
             Err(error) => {
-                // Tried again with the next change.
-                self.around.output.own(&format!("a server of {name} cannot be started: {error:#}")).await;
+                let wait = kind.backoff.after(Duration::ZERO);
+                kind.retry = Some(Instant::now() + wait);
+                let wait = wait.as_secs_f64();
+                let line = format!("a server of {name} cannot be started: {error:#}; it is tried again in {wait:.1} s");
+                self.around.output.own(&line).await;
                 return false;
             }
         };
+        kind.backoff = Backoff::default();
         if kind.manifest.is_frontend() && replica.number > 1 {
             let clients: Vec<String> = replica.clients.iter().map(super::replica::Client::shown).collect();
             self.around.output.own(&format!("{}: clients connect to {}", replica.name, clients.join(" or "))).await;
@@ -279,7 +301,8 @@ impl Game {
         }
     }
 
-    fn forget(&mut self, server: &str) {
+    fn forget(&mut self, ended: Result<String, JoinError>) {
+        let Some(server) = outcome(ended) else { return };
         for kind in self.types.values_mut() {
             kind.members.retain(|member| member.replica.name != server);
         }

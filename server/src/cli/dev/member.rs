@@ -4,9 +4,10 @@ use std::{cmp::Reverse, collections::BTreeMap, time::UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
+    backoff::Backoff,
     census::Load,
     manifest::Manifest,
     process::{Life, State},
@@ -31,6 +32,9 @@ pub(super) struct Kind {
     pub(super) settled: bool,
     /// It was as it is to be once, so the next time it is said.
     pub(super) told: bool,
+    /// When a server is to be tried again that could not be started.
+    pub(super) retry: Option<Instant>,
+    pub(super) backoff: Backoff,
 }
 
 /// One server.
@@ -79,6 +83,8 @@ impl Kind {
             removed: false,
             settled: false,
             told: false,
+            retry: None,
+            backoff: Backoff::default(),
         }
     }
 
@@ -109,6 +115,7 @@ impl Kind {
         }
         self.removed = false;
         self.settled = false;
+        self.retry = None;
         self.recipe = recipe;
         self.manifest = manifest;
         said

@@ -33,6 +33,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -40,7 +41,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinError,
+};
 
 pub(super) use self::status::GameStatus;
 use self::{
@@ -236,6 +240,11 @@ impl DevArguments {
         }
         Ok(())
     }
+}
+
+/// What a task came to: none when the runtime is shut down. If it panicked, so does this, and all servers end.
+fn outcome<T>(ended: Result<T, JoinError>) -> Option<T> {
+    ended.map_err(|error| error.try_into_panic().map(|panic| resume_unwind(panic))).ok()
 }
 
 /// Stop when nobody reads what is said; then wait for the game's end for ever.

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -34,6 +34,8 @@ const CARGO: &str = "cargo";
 pub(super) struct Rebuild {
     package: Package,
     executable: PathBuf,
+    /// The executable that runs.
+    running: Option<Fingerprint>,
     signal: Arc<Notify>,
     _watcher: RecommendedWatcher,
 }
@@ -56,11 +58,12 @@ impl Rebuild {
             let shown = folder.display().to_string();
             watcher.watch(&folder, mode).with_context(|| format!("{shown} cannot be watched"))?;
         }
-        Ok(Self { package, executable: executable.to_owned(), signal, _watcher: watcher })
+        let running = fingerprint(executable);
+        Ok(Self { package, executable: executable.to_owned(), running, signal, _watcher: watcher })
     }
 
     /// Build and have servers replaced, for ever.
-    pub(super) async fn follow(self, commands: mpsc::Sender<game::Command>, output: Output) {
+    pub(super) async fn follow(mut self, commands: mpsc::Sender<game::Command>, output: Output) {
         output.own(&format!("the sources of {} are watched", self.package.name)).await;
         loop {
             self.signal.notified().await;
@@ -74,17 +77,21 @@ impl Rebuild {
                 }
             };
             match built {
-                // It fails when the game is stopping.
-                Ok(true) => drop(commands.send(game::Command::Replace).await),
-                Ok(false) => output.own("the build is as it was, the servers stay").await,
+                // Not what the last build began with: others before it may have been what made the executable new.
+                Ok(()) if fingerprint(&self.executable) == self.running => {
+                    output.own("the build is as it was, the servers stay").await;
+                }
+                Ok(()) => {
+                    self.running = fingerprint(&self.executable);
+                    // It fails when the game is stopping.
+                    let _ = commands.send(game::Command::Replace).await;
+                }
                 Err(error) => output.own(&format!("{error:#}; the servers stay as they are")).await,
             }
         }
     }
 
-    /// Whether something new came out.
-    async fn build(&self, output: &Output) -> anyhow::Result<bool> {
-        let before = fingerprint(&self.executable);
+    async fn build(&self, output: &Output) -> anyhow::Result<()> {
         let mut command = Command::new(package::cargo());
         command.args(&self.package.build).args(["--color", if output.is_coloured() { "always" } else { "never" }]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
@@ -94,12 +101,14 @@ impl Rebuild {
         }
         let status = child.wait().await.context("cargo was lost")?;
         anyhow::ensure!(status.success(), "the build has failed");
-        Ok(fingerprint(&self.executable) != before)
+        Ok(())
     }
 }
 
-/// What changes with each build: it is a new file.
-fn fingerprint(path: &Path) -> Option<(u64, std::time::SystemTime)> {
+/// What changes with each build that makes a new file: its number and its time.
+type Fingerprint = (u64, SystemTime);
+
+fn fingerprint(path: &Path) -> Option<Fingerprint> {
     use std::os::unix::fs::MetadataExt as _;
     let found = fs::metadata(path).ok()?;
     Some((found.ino(), found.modified().ok()?))
