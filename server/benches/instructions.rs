@@ -69,7 +69,7 @@ fn encode_a_response(out: &mut BytesMut) {
     encode_response(black_box(300), black_box(&BODY), false, Outbound::PLAIN, out).expect("a small response");
 }
 
-#[library_benchmark(config = at_most(250))]
+#[library_benchmark(config = at_most(247))]
 #[bench::three_parts(ROUTE)]
 fn parse_a_route(route: &str) -> Route<'_> {
     Route::parse(black_box(route)).expect("a route")
@@ -79,7 +79,7 @@ fn queue() -> (&'static mut Queue, &'static mut BytesMut) {
     (leak(Queue::of_requests(FRAMES)), room())
 }
 
-#[library_benchmark(config = at_most(84_200))]
+#[library_benchmark(config = at_most(77_600))]
 #[bench::requests(queue())]
 fn encode_a_batch((queue, out): (&mut Queue, &mut BytesMut)) {
     assert_eq!(queue.encode(black_box(out)), FRAMES);
@@ -92,7 +92,7 @@ fn batch() -> Bytes {
     out.freeze()
 }
 
-#[library_benchmark(config = at_most(128_300))]
+#[library_benchmark(config = at_most(111_600))]
 #[bench::requests(batch())]
 fn decode_a_batch(bytes: Bytes) -> Batch {
     let mut batch = Batch { frames: Vec::with_capacity(FRAMES) };
@@ -111,8 +111,8 @@ fn local(requests: usize) -> (&'static LocalRequests, Vec<Message>) {
 }
 
 #[library_benchmark]
-#[bench::one(args = (local(1)), config = at_most(7_150))]
-#[bench::eight(args = (local(8)), config = at_most(24_600))]
+#[bench::one(args = (local(1)), config = at_most(6_640))]
+#[bench::eight(args = (local(8)), config = at_most(23_340))]
 fn handle_local_requests((worker, messages): (&LocalRequests, Vec<Message>)) -> Bytes {
     worker.requests(black_box(messages)).expect("an answer")
 }
