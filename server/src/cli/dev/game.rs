@@ -240,11 +240,12 @@ impl Game {
     /// Start one more server.
     async fn start(&mut self, name: &str) -> bool {
         let promised = self.types.values().flat_map(Kind::ports).collect();
+        let declared = self.types.values().flat_map(|kind| kind.manifest.ports()).collect();
         let Some(kind) = self.types.get_mut(name) else { return false };
         if kind.retry.is_some() {
             return false;
         }
-        let replica = match self.workplace.replica(&kind.manifest, kind.free_number(), &promised) {
+        let replica = match self.workplace.replica(&kind.manifest, kind.free_number(), &promised, &declared) {
             Ok(replica) => replica,
             Err(error) => {
                 let wait = kind.backoff.after(Duration::ZERO);

@@ -38,6 +38,11 @@ impl Manifest {
         self.server_type.spec.frontend.is_some()
     }
 
+    /// The ports for clients that it names.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        self.server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors).map(|acceptor| acceptor.port)
+    }
+
     /// Whether its servers are this executable; those in another language are not.
     pub(super) fn runs_here(&self) -> bool {
         self.server_type.spec.protocol == Protocol::Cereus

@@ -134,9 +134,9 @@ impl Kind {
         self.wanted = 0;
     }
 
-    /// The ports that clients of its servers know.
+    /// The ports of its servers.
     pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
-        self.members.iter().flat_map(|member| &member.replica.clients).map(|client| client.address.port())
+        self.members.iter().flat_map(|member| member.replica.addresses()).map(|address| address.port())
     }
 
     /// The smallest number that no server has.

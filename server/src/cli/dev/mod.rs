@@ -196,20 +196,20 @@ impl DevArguments {
         if self.no_http {
             return Ok(None);
         }
-        let frontends = manifests.iter().filter_map(|manifest| manifest.server_type.spec.frontend.as_ref());
-        let promised: BTreeSet<u16> =
-            frontends.flat_map(|frontend| &frontend.acceptors).map(|acceptor| acceptor.port).collect();
+        let promised = manifests.iter().flat_map(Manifest::ports).collect();
         self.http.map_or_else(|| Page::anywhere(&promised), |address| Page::at(address, &promised)).map(Some)
     }
 
     /// `--tcp` and `--ws`.
     fn move_ports(&self, manifest: &mut Manifest) -> anyhow::Result<()> {
+        let mut promised: BTreeSet<u16> = [self.tcp, self.ws].into_iter().flatten().map(|given| given.port()).collect();
         for acceptor in manifest.server_type.spec.frontend.iter_mut().flat_map(|frontend| &mut frontend.acceptors) {
             let address = if acceptor.name == "tcp" { self.tcp } else { self.ws };
             let Some(address) = address else { continue };
             acceptor.port = match address.port() {
                 0 => {
-                    let [free] = ports::free(address.ip())?;
+                    let [free] = ports::free(address.ip(), &promised)?;
+                    promised.insert(free.port());
                     free.port()
                 }
                 port => port,

@@ -28,7 +28,7 @@ use tokio::{
 use super::{
     backoff::Backoff,
     output::Output,
-    probe,
+    ports, probe,
     registry::{Conditions, Registry},
     replica::Replica,
 };
@@ -127,7 +127,8 @@ impl Process {
         self.life.subscribe()
     }
 
-    /// Keep the server running until it is asked to stop, then stop it. When this returns, the process is gone.
+    /// Keep the server running until it is asked to stop, then stop it; or until somebody else listens where it is to.
+    /// When this returns, the process is gone.
     pub(super) async fn supervise(self, mut asked: Asked) {
         let mut backoff = Backoff::default();
         loop {
@@ -158,8 +159,13 @@ impl Process {
                 life.reason = Some(reason.clone());
             });
             self.show(State::Waiting);
-            let wait = backoff.after(alive);
             let name = &self.replica.name;
+            if let Some(address) = ports::taken([self.replica.link, self.replica.admin]) {
+                let line = format!("{name} {reason}; {address} is another program's now: it is made anew elsewhere");
+                self.around.output.own(&line).await;
+                break;
+            }
+            let wait = backoff.after(alive);
             self.around.output.own(&format!("{name} {reason}; it starts again in {:.1} s", wait.as_secs_f64())).await;
             tokio::select! {
                 biased;

@@ -43,6 +43,13 @@ pub(super) struct Replica {
     pub(super) index: usize,
 }
 
+impl Replica {
+    /// Where it listens.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.link, self.admin].into_iter().chain(self.clients.iter().map(|client| client.address))
+    }
+}
+
 /// One listener for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Client {
@@ -85,17 +92,20 @@ impl Workplace {
         self.folder.join("topology")
     }
 
-    /// Make a server. `promised` are the ports for clients that other servers have.
+    /// Make a server. `promised` are the ports that other servers have, `declared` those that manifests name.
     pub(super) fn replica(
         &mut self,
         manifest: &Manifest,
         number: u32,
         promised: &BTreeSet<u16>,
+        declared: &BTreeSet<u16>,
     ) -> anyhow::Result<Replica> {
         let spec = &manifest.server_type.spec;
         let name = format!("{}-{number}", manifest.name);
-        let [link, admin] = ports::free(Ipv4Addr::LOCALHOST.into()).context("no free ports on 127.0.0.1")?;
         let clients = self.clients(manifest, number, promised)?;
+        let own = clients.iter().map(|client| client.address.port());
+        let others = promised.union(declared).copied().chain(own).collect();
+        let [link, admin] = ports::free(Ipv4Addr::LOCALHOST.into(), &others).context("no free ports on 127.0.0.1")?;
         let mut place = Place::process(&name, link, admin, &self.topology());
         place.client_address = self.client_address;
         place.client_ports = clients.iter().map(|client| (client.acceptor.clone(), client.address.port())).collect();
@@ -135,7 +145,7 @@ impl Workplace {
     /// The first server of a type listens where the manifest says; the others at the next free ports.
     fn clients(&self, manifest: &Manifest, number: u32, promised: &BTreeSet<u16>) -> anyhow::Result<Vec<Client>> {
         let acceptors = manifest.server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors);
-        let own: BTreeSet<u16> = acceptors.clone().map(|acceptor| acceptor.port).collect();
+        let own: BTreeSet<u16> = manifest.ports().collect();
         let mut promised = promised.clone();
         let mut clients = Vec::new();
         for acceptor in acceptors {

@@ -2,6 +2,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -16,7 +17,7 @@ use super::{
     backoff::Backoff,
     manifest,
     output::Output,
-    ports, probe,
+    probe,
     process::{Asked, Process, Surroundings},
     registry::Registry,
     replica::{Replica, Workplace},
@@ -47,6 +48,9 @@ fn output() -> (Output, mpsc::Receiver<String>) {
     (Output::to(Lines(sender), 6, false).unwrap(), lines)
 }
 
+/// Nothing answers there.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+
 /// A server that is a shell script.
 struct Script {
     lines: mpsc::Receiver<String>,
@@ -58,10 +62,10 @@ struct Script {
 
 impl Script {
     fn start(script: &str) -> Self {
-        Self::of("/bin/sh", script)
+        Self::of("/bin/sh", script, NOWHERE)
     }
 
-    fn of(program: &str, script: &str) -> Self {
+    fn of(program: &str, script: &str, link: SocketAddr) -> Self {
         let (output, lines) = output();
         let directory = tempfile::tempdir().unwrap();
         let registry = Arc::new(Registry::new(directory.path()).unwrap());
@@ -73,9 +77,8 @@ impl Script {
             clients: Vec::new(),
             environment: Vec::new(),
             grace: Duration::from_hours(1),
-            link: "127.0.0.1:1".parse().unwrap(),
-            // Nothing answers there.
-            admin: "127.0.0.1:1".parse().unwrap(),
+            link,
+            admin: NOWHERE,
             arguments: vec!["-c".to_owned(), script.to_owned()],
             index: 0,
         };
@@ -121,6 +124,17 @@ async fn a_server_that_ends_starts_again_and_the_reason_is_said() {
         assert_eq!(script.line().await, expected);
     }
     script.stop.at_least(StopStage::Drain);
+    script.ended().await;
+    assert!(script.endpoints().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_whose_place_is_taken_is_not_started_there_again() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = held.local_addr().unwrap();
+    let mut script = Script::of("/bin/sh", "exit 3", address);
+    let reason = format!("{address} is another program's now: it is made anew elsewhere");
+    assert_eq!(script.line().await, format!("dev    | room-1 ended (exit status: 3); {reason}\n"));
     script.ended().await;
     assert!(script.endpoints().is_empty());
 }
@@ -179,7 +193,7 @@ async fn a_server_that_leaves_alone_has_the_time_of_its_manifest() {
 
 #[tokio::test]
 async fn a_program_that_cannot_be_started_is_tried_again() {
-    let mut script = Script::of("/no/such", "");
+    let mut script = Script::of("/no/such", "", NOWHERE);
     let line = script.line().await;
     assert!(line.starts_with("dev    | room-1 could not be started: No such file"), "{line}");
     script.stop.at_least(StopStage::Drain);
@@ -291,20 +305,6 @@ async fn lines_are_whole_and_prefixed() {
     assert_eq!(lines.recv().await.unwrap(), "\x1b[1mdev    |\x1b[0m hello\n");
 }
 
-#[test]
-fn a_port_in_use_is_one_clear_line() {
-    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = held.local_addr().unwrap();
-    let error = format!("{:#}", ports::check(address, "choose another with --tcp").unwrap_err());
-    assert_eq!(error, format!("{address} is in use; stop what listens there, or choose another with --tcp"));
-    let next = ports::next_free(address.ip(), address.port(), &BTreeSet::new()).unwrap();
-    assert!(next > address.port());
-    let promised = BTreeSet::from([next]);
-    assert!(ports::next_free(address.ip(), address.port(), &promised).unwrap() > next);
-    drop(held);
-    ports::check(address, "").unwrap();
-}
-
 fn load(text: &str) -> Result<Vec<manifest::Manifest>, String> {
     let manifests = Manifests::Text { name: "a.yaml", text: text.to_owned() };
     manifest::load(&manifests, &BTreeMap::new(), Path::new("/no/such")).unwrap()
@@ -317,10 +317,10 @@ fn the_built_in_game_is_a_frontend_and_two_rooms() {
     assert_eq!(table, [("connector", true, 1), ("room", false, 2)]);
     let folder = tempfile::tempdir().unwrap();
     let mut workplace = Workplace::new(folder.path().to_owned(), Some("debug".to_owned()));
-    let replica = workplace.replica(&manifests[0], 1, &BTreeSet::new()).unwrap();
+    let replica = workplace.replica(&manifests[0], 1, &BTreeSet::new(), &BTreeSet::new()).unwrap();
     let clients: Vec<String> = replica.clients.iter().map(super::replica::Client::shown).collect();
     assert_eq!(clients, ["127.0.0.1:3250 (TCP)", "ws://127.0.0.1:3251 (WebSocket)"]);
-    let second = workplace.replica(&manifests[0], 2, &BTreeSet::from([3250, 3251, 3252])).unwrap();
+    let second = workplace.replica(&manifests[0], 2, &BTreeSet::from([3250, 3251, 3252]), &BTreeSet::new()).unwrap();
     assert!(second.clients.iter().all(|client| client.address.port() > 3252), "{second:?}");
     assert_ne!(second.clients[0].address, second.clients[1].address);
 }
@@ -331,7 +331,7 @@ fn serve_understands_what_it_is_given() {
     let folder = tempfile::tempdir().unwrap();
     let mut workplace = Workplace::new(folder.path().to_owned(), Some("debug".to_owned()));
     for manifest in load(manifest::BUILT_IN).unwrap() {
-        let replica = workplace.replica(&manifest, 1, &BTreeSet::new()).unwrap();
+        let replica = workplace.replica(&manifest, 1, &BTreeSet::new(), &BTreeSet::new()).unwrap();
         super::super::Arguments::try_parse_from([vec!["cereus".to_owned()], replica.arguments].concat()).unwrap();
         let value = |name: &str| replica.environment.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
         assert_eq!(value("CEREUS__SERVER__ID"), Some(&*replica.name));
