@@ -3,10 +3,7 @@
 use cereus_crds::names::selector;
 use serde_json::{Value, json};
 
-use crate::{SOON, cluster};
-
-/// The definition of the ServerType.
-const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
+use crate::{DEFINITION, SOON, cluster};
 
 /// The cases that `cereus check` is tested with.
 const CASES: &str = include_str!("../../../crds/src/validation/cases.yaml");

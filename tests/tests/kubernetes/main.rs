@@ -7,6 +7,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod charts;
 mod definition;
 mod harness;
 mod images;
@@ -18,6 +19,8 @@ use anyhow::Context as _;
 use cereus_tests::{kubernetes::Cluster, process::eventually};
 use tokio::sync::OnceCell;
 
+/// The definition of the ServerType.
+const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
 /// How long the cluster may take for what it does at once.
 const SOON: Duration = Duration::from_secs(30);
 /// Where the operator runs.
