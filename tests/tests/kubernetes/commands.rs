@@ -23,6 +23,9 @@ const OPERATOR_README: &str = include_str!("../../../operator/README.md");
 /// How long servers may take to start, while others do as well.
 const START: Duration = Duration::from_mins(1);
 
+/// The strictest that Kubernetes knows for pods.
+const STRICT: &str = "pod-security.kubernetes.io/enforce=restricted";
+
 /// The blocks of the README's section about Kubernetes: language and text.
 fn blocks() -> Vec<(&'static str, &'static str)> {
     let section = README.split("\n## On Kubernetes\n").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -179,6 +182,7 @@ async fn the_readme_leads_to_a_game_that_outlives_its_operator() {
     let namespace = cluster.namespace("readme").await.unwrap();
     let story = async {
         uninstall(&cluster).await;
+        cluster.kubectl(&["label", "namespace", OPERATOR_NAMESPACE, STRICT]).await.unwrap();
         follow_the_readme(&namespace).await;
         let address = clients_address(&namespace).await;
         play(address, 5).await;
@@ -249,9 +253,7 @@ async fn objects(namespace: &Namespace, kinds: &str) -> Vec<Value> {
 async fn all_that_is_made_has_its_owner_and_goes_with_it() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("owners").await.unwrap();
-    // The strictest that Kubernetes knows for pods.
-    let strict = "pod-security.kubernetes.io/enforce=restricted";
-    namespace.kubectl(&["label", "namespace", namespace.name(), strict]).await.unwrap();
+    namespace.kubectl(&["label", "namespace", namespace.name(), STRICT]).await.unwrap();
     namespace.apply(game()).await.unwrap();
     namespace.condition("gst/room", "Ready", START).await.unwrap();
     namespace.condition("gst/connector", "Ready", START).await.unwrap();
