@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::{KUBECONFIG, RUN, command, watch};
+use super::{KUBECONFIG, RUN, command, script, watch};
 
 /// Lines that are shown of what a container said.
 const SHOWN_LINES: &str = "--tail=100";
@@ -111,6 +111,14 @@ impl Namespace {
     pub async fn pod_address(&self, pod: &str) -> anyhow::Result<IpAddr> {
         let address = self.kubectl(&["get", "pod", pod, "--output", "jsonpath={.status.podIP}"]).await?;
         address.parse().with_context(|| format!("pod {pod} has the address `{address}`"))
+    }
+
+    /// Kill the server in a pod with SIGKILL, as a crash would.
+    pub async fn kill(&self, pod: &str) -> anyhow::Result<()> {
+        let path = "jsonpath={.status.containerStatuses[0].containerID}";
+        let container = self.kubectl(&["get", "pod", pod, "--output", path]).await?;
+        let id = container.strip_prefix("containerd://").with_context(|| format!("pod {pod} runs `{container}`"))?;
+        command::run(tokio::process::Command::new(script("kill")).arg(id), None).await.map(drop)
     }
 
     /// What the containers of a pod have said.

@@ -8,8 +8,11 @@
 )]
 
 mod definition;
+mod faults;
+mod game;
 mod harness;
 mod images;
+mod players;
 mod topology;
 
 use std::time::Duration;
