@@ -21,7 +21,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-pub use self::{component::Stopped, namespace::Namespace};
+pub use self::{command::helm_alone, component::Stopped, namespace::Namespace};
 use crate::process::binary;
 
 /// Where `tests/cluster/` keeps what can be seen of a cluster.
