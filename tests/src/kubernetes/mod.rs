@@ -86,6 +86,11 @@ impl Cluster {
         Namespace::create(name).await
     }
 
+    /// A namespace that is there already, and stays.
+    pub fn existing_namespace(&self, name: &str) -> Namespace {
+        Namespace::existing(name)
+    }
+
     /// Run `kubectl` as administrator: what it says on standard output.
     ///
     /// # Errors

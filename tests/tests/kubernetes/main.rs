@@ -7,13 +7,17 @@
     reason = "a test may fail by panicking"
 )]
 
+mod audit;
 mod charts;
 mod definition;
 mod faults;
 mod game;
 mod harness;
 mod images;
+mod operators;
+mod outage;
 mod players;
+mod steady;
 mod topology;
 
 use std::{path::Path, time::Duration};

@@ -61,8 +61,17 @@ impl Players {
         Players { asked, tasks }
     }
 
-    /// Wait until requests that end from now on are handled by so many servers: their ids.
+    /// Wait until requests that end from now on are handled by so many servers: which.
     pub(crate) async fn reach(&self, servers: usize) -> BTreeSet<String> {
+        self.handled(&format!("{servers} servers"), |reached| reached.len() >= servers).await
+    }
+
+    /// Wait until a request is handled by another server than these.
+    pub(crate) async fn reach_another(&self, servers: &BTreeSet<String>) {
+        self.handled("another server", |reached| !reached.is_subset(servers)).await;
+    }
+
+    async fn handled(&self, what: &str, enough: impl Fn(&BTreeSet<String>) -> bool) -> BTreeSet<String> {
         let (begin, mut count) = (self.asked.outcomes.lock().len(), self.asked.count.subscribe());
         let reached = async {
             loop {
@@ -73,13 +82,13 @@ impl Players {
                     _ => None,
                 });
                 let reached: BTreeSet<_> = handled.collect();
-                if reached.len() >= servers {
+                if enough(&reached) {
                     return reached;
                 }
             }
         };
         let reached = tokio::time::timeout(PATIENCE, reached).await;
-        reached.unwrap_or_else(|_| panic!("requests did not reach {servers} servers again: {:?}", self.counts()))
+        reached.unwrap_or_else(|_| panic!("requests did not reach {what}: {:?}", self.counts()))
     }
 
     /// How often each outcome came so far. All requests were answered in time, or failed in time with one of `codes`.
