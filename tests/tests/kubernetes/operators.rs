@@ -73,7 +73,7 @@ async fn one_of_two_operators_writes_and_when_it_is_killed_the_other_finishes_wh
     let midway = |object: &Value| {
         let status = &object["status"];
         let told = object["metadata"]["name"] == "room" && status["observedGeneration"] == 2;
-        (told && status["updatedReplicas"] == 1 && status["replicas"] != 1).then_some(())
+        (told && (1..3).contains(&status["updatedReplicas"].as_i64()?)).then_some(())
     };
     namespace.watch("gst", SOON, midway).await.unwrap();
     system.kill(&before_pod).await.unwrap();
@@ -94,5 +94,5 @@ async fn one_of_two_operators_writes_and_when_it_is_killed_the_other_finishes_wh
     writers.dedup();
     let mut leaders = vec![before_pod.as_str(), &after_pod];
     leaders.dedup();
-    assert_eq!(writers, leaders, "{changes:#?}");
+    assert_eq!(writers, leaders);
 }
