@@ -24,6 +24,8 @@ pub const SERVER: &str = "trial.server";
 pub const LARGE: &str = "trial.large";
 /// As [`LARGE`], of bytes that compression makes no shorter.
 pub const NOISE: &str = "trial.noise";
+/// Request. Body `BYTES`: takes so much memory and keeps it for good, then answers `done`.
+pub const KEEP: &str = "trial.keep";
 /// Request: panics.
 pub const PANIC: &str = "trial.panic";
 /// Request. Body `MILLISECONDS`: computes so long without letting others run, then answers `done`.

@@ -5,6 +5,7 @@
 //! cluster ends with the process that started it, however that ends.
 
 mod command;
+mod component;
 mod namespace;
 mod watch;
 
@@ -20,7 +21,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-pub use self::{command::helm_alone, namespace::Namespace};
+pub use self::{command::helm_alone, component::Stopped, namespace::Namespace};
 use crate::process::binary;
 
 /// Where `tests/cluster/` keeps what can be seen of a cluster.
@@ -85,6 +86,11 @@ impl Cluster {
         Namespace::create(name).await
     }
 
+    /// A namespace that is there already, and stays.
+    pub fn existing_namespace(&self, name: &str) -> Namespace {
+        Namespace::existing(name)
+    }
+
     /// Run `kubectl` as administrator: what it says on standard output.
     ///
     /// # Errors
@@ -118,16 +124,10 @@ impl Cluster {
         command::run(tokio::process::Command::new(script("load")).args(arguments), None).await.map(drop)
     }
 
-    /// Kill a component such as `kube-apiserver` or `kubelet`, as a crash would, and wait until it is gone.
-    pub async fn stop(&self, component: &str) -> anyhow::Result<()> {
-        let mut command = tokio::process::Command::new(script("component"));
-        command::run(command.args(["stop", component]), None).await.map(drop)
-    }
-
-    /// Start a component that was stopped. It is not waited for.
-    pub async fn restart(&self, component: &str) -> anyhow::Result<()> {
-        let mut command = tokio::process::Command::new(script("component"));
-        command::run(command.args(["start", component]), None).await.map(drop)
+    /// Kill a component such as `kube-apiserver` or `kubelet`, as a crash would, and wait until it is gone. No other test
+    /// may use the cluster until it is started again.
+    pub async fn stop(&self, component: &str) -> anyhow::Result<Stopped> {
+        Stopped::stop(component).await
     }
 }
 

@@ -7,24 +7,30 @@ use anyhow::Context as _;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use super::{KUBECONFIG, RUN, command, watch};
+use super::{KUBECONFIG, RUN, command, script, watch};
 
 /// Lines that are shown of what a container said.
 const SHOWN_LINES: &str = "--tail=100";
 
-/// A namespace. It is deleted when this is dropped; if that is because a test failed, what happened in it is shown.
+/// A namespace. It is deleted when this is dropped, unless it was there before; if that is because a test failed, what
+/// happened in it is shown.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    stays: bool,
 }
 
 impl Namespace {
     pub(super) async fn create(name: &str) -> anyhow::Result<Namespace> {
         command::kubectl(&["create", "namespace", name], None).await?;
-        let namespace = Namespace { name: name.to_owned() };
+        let namespace = Namespace { name: name.to_owned(), stays: false };
         // Pods are refused until it is there.
         namespace.created("serviceaccount/default", Duration::from_secs(30)).await?;
         Ok(namespace)
+    }
+
+    pub(super) fn existing(name: &str) -> Namespace {
+        Namespace { name: name.to_owned(), stays: true }
     }
 
     /// Its name.
@@ -120,6 +126,14 @@ impl Namespace {
         address.parse().with_context(|| format!("pod {pod} has the address `{address}`"))
     }
 
+    /// Kill the server in a pod with SIGKILL, as a crash would.
+    pub async fn kill(&self, pod: &str) -> anyhow::Result<()> {
+        let path = "jsonpath={.status.containerStatuses[0].containerID}";
+        let container = self.kubectl(&["get", "pod", pod, "--output", path]).await?;
+        let id = container.strip_prefix("containerd://").with_context(|| format!("pod {pod} runs `{container}`"))?;
+        command::run(tokio::process::Command::new(script("kill")).arg(id), None).await.map(drop)
+    }
+
     /// What the containers of a pod have said.
     pub async fn logs(&self, pod: &str) -> anyhow::Result<String> {
         self.kubectl(&["logs", pod, "--all-containers", "--tail=-1"]).await
@@ -160,6 +174,9 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.show();
+        }
+        if self.stays {
+            return;
         }
         // Its pods may take long; nobody waits for them.
         let _ = command::inside("kubectl", &["delete", "namespace", &self.name, "--wait=false"]).output();

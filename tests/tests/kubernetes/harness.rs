@@ -18,7 +18,7 @@ async fn there_is_one_cluster_on_a_machine() {
 async fn a_component_is_stopped_and_started_again() {
     let cluster = cluster_alone().await;
     let namespace = cluster.namespace("scheduler").await.unwrap();
-    cluster.stop("kube-scheduler").await.unwrap();
+    let scheduler = cluster.stop("kube-scheduler").await.unwrap();
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "waits" },
         "spec": { "containers": [{ "name": "pause", "image": "cereus.test/pause:1", "imagePullPolicy": "Never" }] },
@@ -27,7 +27,7 @@ async fn a_component_is_stopped_and_started_again() {
     let error = cluster.stop("kube-scheduler").await.unwrap_err();
     assert!(format!("{error:#}").contains("No such process"), "{error:#}");
     assert_eq!(namespace.get("pod/waits").await.unwrap()["spec"]["nodeName"], Value::Null);
-    cluster.restart("kube-scheduler").await.unwrap();
+    scheduler.start().await.unwrap();
     let node = |pod: &Value| pod["spec"]["nodeName"].as_str().map(str::to_owned);
     assert_eq!(namespace.watch("pods", SOON, node).await.unwrap(), "node");
 }

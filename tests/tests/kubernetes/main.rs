@@ -7,11 +7,18 @@
     reason = "a test may fail by panicking"
 )]
 
+mod audit;
 mod charts;
 mod commands;
 mod definition;
+mod faults;
+mod game;
 mod harness;
 mod images;
+mod operators;
+mod outage;
+mod players;
+mod steady;
 mod topology;
 
 use std::{path::Path, time::Duration};

@@ -40,6 +40,9 @@ fn progressing(standing: &Standing<'_>, observed: &Observed) -> Judgement {
     ]
     .map(Option::unwrap_or_default);
     let draining = observed.pods.iter().filter(|pod| is_draining(pod)).count();
+    let silent = observed.pods.iter().filter(|pod| trouble::is_silent(pod) && !is_draining(pod)).count();
+    // Nobody starts those again while their node does not answer.
+    let started = ready.saturating_add(i32::try_from(silent).unwrap_or(i32::MAX)).min(updated);
     if standing.checked.is_err() || standing.paused() {
         judgement(false, Reason::Settled, "nothing is changed".to_owned())
     } else if !seen(standing, observed) {
@@ -47,8 +50,8 @@ fn progressing(standing: &Standing<'_>, observed: &Observed) -> Judgement {
     } else if there > updated {
         let old = there - updated;
         judgement(true, Reason::RollingOut, format!("{old} servers of {there} still run what was before"))
-    } else if ready < desired || updated < desired {
-        judgement(true, Reason::Starting, format!("{} servers are being started", desired - ready.min(updated)))
+    } else if started < desired {
+        judgement(true, Reason::Starting, format!("{} servers are being started", desired - started))
     } else if draining > 0 {
         judgement(true, Reason::Draining, format!("{draining} servers are taking their leave"))
     } else {

@@ -37,6 +37,8 @@ pub(crate) enum Reason {
     OutOfMemory,
     /// A server ended by itself.
     ServerFailed,
+    /// The node of a server does not answer.
+    NodeSilent,
     /// No node has room for a server.
     NoRoom,
     /// New servers do not get ready, and nothing says why.
@@ -77,6 +79,7 @@ impl Reason {
             Self::PortInUse => "PortInUse",
             Self::OutOfMemory => "OutOfMemory",
             Self::ServerFailed => "ServerFailed",
+            Self::NodeSilent => "NodeSilent",
             Self::NoRoom => "NoRoom",
             Self::RolloutStuck => "RolloutStuck",
             Self::NameTaken => "NameTaken",

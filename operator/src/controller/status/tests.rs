@@ -80,6 +80,17 @@ fn conditions_follow_the_deployment() {
     let mut starting = settled();
     starting["readyReplicas"] = json!(1);
     check(Some(starting), vec![], ["Ready=False/ServersNotReady", "Progressing=True/Starting", fine, runs]);
+    // Its node does not answer: it is not ready, and not being started either.
+    let silent = json!({ "spec": { "nodeName": "node-1", "containers": [] }, "status": { "conditions": [
+        { "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" },
+    ] } });
+    let mut one_silent = settled();
+    one_silent["readyReplicas"] = json!(1);
+    check(
+        Some(one_silent),
+        vec![pod("a", &silent)],
+        ["Ready=False/ServersNotReady", "Progressing=False/Settled", "Degraded=True/NodeSilent", runs],
+    );
     let mut rolling = settled();
     rolling["replicas"] = json!(3);
     rolling["updatedReplicas"] = json!(1);
@@ -187,6 +198,11 @@ fn what_is_wrong_with_a_pod_is_said_with_what_to_do() {
     );
     let secret = waiting("CreateContainerConfigError", "secret \"redis\" not found");
     check(container(secret, json!({})), "SecretMissing", &["\"redis\" not found", "create what is missing"]);
+    let mut silent = container(json!({ "running": {} }), ended(101, "oh"));
+    silent["spec"] = json!({ "nodeName": "node-1", "containers": [] });
+    silent["status"]["conditions"] =
+        json!([{ "type": "Ready", "status": "False" }, { "type": "ContainersReady", "status": "True" }]);
+    check(silent, "NodeSilent", &["room-1", "kubectl describe node node-1"]);
     let unscheduled = json!({ "status": { "conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: Insufficient cpu",
     }] } });

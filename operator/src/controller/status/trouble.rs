@@ -20,9 +20,27 @@ pub(crate) fn of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Option<Tro
     pods.into_iter().filter(|pod| !is_draining(pod) && !is_ready(pod)).find_map(of_pod)
 }
 
+/// Whether nothing is known of a pod because its node does not answer. The node itself says of a pod that is not ready that
+/// its containers are not; the control plane, for a node that is silent, changes only the former.
+pub(super) fn is_silent(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let says = |type_: &str, status: &str| {
+        conditions.into_iter().flatten().any(|condition| condition.type_ == type_ && condition.status == status)
+    };
+    says("Ready", "False") && says("ContainersReady", "True")
+}
+
 fn of_pod(pod: &Pod) -> Option<Trouble> {
     let status = pod.status.as_ref()?;
     let name = pod.name_any();
+    if is_silent(pod) {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+        let message = format!(
+            "node {node} of pod {name} does not answer: the server may still run, but gets no new players; see `kubectl \
+             describe node {node}`, and repair the node or delete it"
+        );
+        return Some(Trouble { reason: Reason::NodeSilent, message });
+    }
     for container in status.container_statuses.iter().flatten() {
         let image = container.image.as_str();
         let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());

@@ -19,6 +19,7 @@ pub(crate) fn service() -> Service {
         .request(method(trial::SERVER), server)
         .request(method(trial::LARGE), large)
         .request(method(trial::NOISE), noise)
+        .request(method(trial::KEEP), keep)
         .request(method(trial::PANIC), panic)
         .request(method(trial::COMPUTE), compute)
         .request(method(trial::NEVER), never)
@@ -84,6 +85,12 @@ async fn noise(body: Bytes) -> Result<Bytes, Error> {
         state.to_be_bytes()[0]
     };
     Ok(std::iter::repeat_with(&mut next).take(size(&body)?).collect::<Vec<_>>().into())
+}
+
+async fn keep(body: Bytes) -> Result<&'static str, Error> {
+    // Written to, or the system would not give it.
+    std::mem::forget(vec![1_u8; size(&body)?]);
+    Ok("done")
 }
 
 fn size(body: &Bytes) -> Result<usize, Error> {

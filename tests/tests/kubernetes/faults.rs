@@ -1,0 +1,102 @@
+//! What players and the status of a ServerType are told when servers end that were not asked to, and when their node is
+//! silent.
+
+use std::time::Duration;
+
+use cereus_tests::{
+    client::{Client, Transport},
+    conformance::trial,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    SOON, cluster, cluster_alone,
+    game::{self, condition},
+    players::Players,
+};
+
+/// What a request may fail with when the server that was to handle it ends: nobody knows whether it was handled, it
+/// was not, or the time is over.
+const FAILURES: [&str; 3] = ["PIT-502", "PIT-503", "PIT-504"];
+/// How long the cluster may take to call a silent node so.
+const SILENCE: Duration = Duration::from_mins(1);
+/// More than the servers may use.
+const TOO_MUCH: &str = "500000000";
+
+/// The message of the condition `Degraded` when it has this reason, of a server type that lacks a server and says so.
+fn lacks(object: &Value, reason: &str) -> Option<String> {
+    let [degraded, why, message] = condition(object, "Degraded")?;
+    let [ready, ..] = condition(object, "Ready")?;
+    let told = object["metadata"]["name"] == "room" && [degraded, why, ready] == ["True", reason, "False"];
+    (told && object["status"]["readyReplicas"] == 1).then(|| message.to_owned())
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_or_runs_out_of_memory_is_replaced_while_the_game_goes_on() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("faults").await.unwrap();
+    let limits = json!({ "template": { "resources": { "limits": { "memory": "200M" } } } });
+    let gate = game::start(&cluster, &namespace, 2, limits).await;
+    let players = Players::join(gate, 6).await;
+    players.reach(2).await;
+
+    let victim = game::pods(&namespace, "room").await.remove(0);
+    let killed = async {
+        namespace.kill(&victim).await.unwrap();
+        players.reach(1).await;
+    };
+    let told = namespace.watch("gst", SOON, |object| lacks(object, "ServerFailed"));
+    let (told, ()) = tokio::join!(told, killed);
+    let told = told.unwrap();
+    assert!(told.contains(&victim) && told.contains("ended with code 137"), "{told}");
+    game::ready(&namespace, "room").await;
+    players.reach(2).await;
+
+    let greedy = Client::connect(gate, Transport::Tcp).await.unwrap();
+    let failed = async {
+        let reply = greedy.request(&trial::route("room", trial::KEEP), TOO_MUCH).await.unwrap();
+        assert_eq!(reply.code().as_deref(), Some("PIT-502"), "{reply:?}");
+        players.reach(1).await;
+    };
+    let told = namespace.watch("gst", SOON, |object| lacks(object, "OutOfMemory"));
+    let (told, ()) = tokio::join!(told, failed);
+    let told = told.unwrap();
+    assert!(told.contains("raise the limit of memory"), "{told}");
+    game::ready(&namespace, "room").await;
+    players.reach(2).await;
+    players.leave(&FAILURES).await;
+    let room = namespace.get("gst/room").await.unwrap();
+    assert_eq!(condition(&room, "Degraded").unwrap()[0], "False", "{room}");
+}
+
+#[tokio::test]
+async fn the_game_goes_on_while_the_kubelet_is_stopped() {
+    let cluster = cluster_alone().await;
+    let namespace = cluster.namespace("kubelet").await.unwrap();
+    let gate = game::start(&cluster, &namespace, 2, json!({})).await;
+    let players = Players::join(gate, 6).await;
+    players.reach(2).await;
+    let victim = game::pods(&namespace, "room").await.remove(0);
+
+    let kubelet = cluster.stop("kubelet").await.unwrap();
+    // Nobody starts it again, and nobody tells the frontend that it is gone.
+    namespace.kill(&victim).await.unwrap();
+    players.reach(1).await;
+    let silent = |object: &Value| {
+        let of = |kind| condition(object, kind);
+        let [degraded, reason, message] = of("Degraded")?;
+        let told = object["metadata"]["name"] == "room" && [degraded, reason] == ["True", "NodeSilent"];
+        (told && of("Ready")?[0] == "False" && of("Progressing")?[0] == "False").then(|| message.to_owned())
+    };
+    let told = namespace.watch("gst", SILENCE, silent).await.unwrap();
+    assert!(told.contains("kubectl describe node node"), "{told}");
+    // Also when the cluster counts no server ready any more.
+    players.reach(1).await;
+
+    kubelet.start().await.unwrap();
+    game::ready(&namespace, "room").await;
+    let room = namespace.get("gst/room").await.unwrap();
+    assert_eq!(condition(&room, "Degraded").unwrap()[0], "False", "{room}");
+    players.reach(2).await;
+    players.leave(&FAILURES).await;
+}
