@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use self::cluster::Cluster;
 use crate::controller::{
-    build::tests::{BACKEND, FRONTEND},
+    build::tests::{BACKEND, FRONTEND, PITAYA},
     error::Failure,
 };
 
@@ -218,6 +218,31 @@ async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     assert_eq!(object["status"]["desiredReplicas"], 4);
     assert_eq!(object["spec"].get("replicas"), None);
     assert_eq!(object["spec"]["autoscaling"], autoscaling);
+}
+
+#[tokio::test]
+async fn servers_in_another_language_hold_what_frontends_keep_to_them() {
+    let cluster = Cluster::with(PITAYA);
+    for index in 0..3 {
+        cluster.silent_server(&format!("ranking-{index}"));
+    }
+    cluster.frontend("connector-0", 21, &[("ranking-0", 5), ("ranking-2", 1)]).await;
+    cluster.frontend("connector-1", 22, &[("ranking-0", 4), ("room-0", 9)]).await;
+    cluster.settle().await;
+    assert_eq!(cluster.object("servertypes/ranking").unwrap()["status"]["sessions"], 10);
+    cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    for (index, cost) in ["9", "0", "1"].into_iter().enumerate() {
+        let pod = cluster.object(&format!("pods/ranking-{index}")).unwrap();
+        assert_eq!(pod["metadata"]["annotations"][DELETION_COST_ANNOTATION], cost);
+    }
+    cluster.edit("servertypes/ranking", |object| {
+        object["spec"] = json!({ "image": "a", "protocol": "pitaya", "autoscaling": {
+            "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 4,
+        } });
+    });
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.object("deployments/ranking").unwrap()["spec"]["replicas"], 3);
 }
 
 #[tokio::test]
