@@ -10,7 +10,10 @@
 mod definition;
 mod harness;
 mod images;
+mod links;
+mod ownership;
 mod topology;
+mod trouble;
 
 use std::{path::Path, time::Duration};
 
@@ -20,6 +23,8 @@ use tokio::sync::OnceCell;
 
 /// How long the cluster may take for what it does at once.
 const SOON: Duration = Duration::from_secs(30);
+/// How long it may take for what depends on servers that start.
+const MINUTE: Duration = Duration::from_mins(1);
 /// Where the operator runs.
 const OPERATOR_NAMESPACE: &str = "cereus-system";
 /// The stock binary with the built-in game, for ServerTypes of tests.
