@@ -7,6 +7,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod counts;
 mod definition;
 mod harness;
 mod images;
