@@ -11,6 +11,7 @@ use cereus_tests::{
     kubernetes::Namespace,
     pitaya::{Call, PitayaClient, Session},
     process::eventually,
+    stranger,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -166,6 +167,11 @@ async fn only_who_has_a_certificate_of_the_cluster_gets_a_link() {
         let links = status["links"].as_array().unwrap();
         assert!(links.iter().all(|link| link["standing"] != "live"), "{reason}: {links:?}");
     }
+    // Who speaks TLS and shows none is told so.
+    let before = room.refused("no_certificate").await;
+    let told = stranger::knock(room.link()).await.unwrap_err();
+    assert!(told.to_string().contains("CertificateRequired"), "{told:#}");
+    assert!(room.refused("no_certificate").await > before);
     // Calls of single messages come on the same port, and the same holds for them.
     let before = room.refused("no_certificate").await;
     let call = async {

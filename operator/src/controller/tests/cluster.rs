@@ -17,7 +17,11 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{SemaphorePermit, watch},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use tower_test::mock::{self, Handle};
 
@@ -85,6 +89,11 @@ impl Cluster {
         Err((error.failure(), delay.parse::<cereus_crds::DurationText>().unwrap().get()))
     }
 
+    /// Take a turn for as long as this is kept; there is one.
+    pub(super) fn turn(&self) -> SemaphorePermit<'_> {
+        self.shared.limit.try_acquire().unwrap()
+    }
+
     /// Run until everything is written.
     pub(super) async fn settle(&self) {
         for _ in 0..3 {
@@ -92,6 +101,11 @@ impl Cluster {
         }
         self.requests();
         self.events();
+    }
+
+    /// Delete an object, as somebody else.
+    pub(super) fn delete(&self, path: &str) {
+        self.api.objects.lock().remove(path).unwrap();
     }
 
     /// The object at `<plural>/<name>`.

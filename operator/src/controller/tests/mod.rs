@@ -2,9 +2,10 @@
 
 mod cluster;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use cereus_crds::names::{DELETION_COST_ANNOTATION, FIELD_MANAGER};
+use futures_util::poll;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -71,6 +72,31 @@ async fn what_the_manifest_does_not_ask_for_any_more_is_deleted_and_what_is_not_
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), ["DELETE services/connector-old"]);
     assert!(cluster.object("services/connector-foreign").is_some());
+}
+
+#[tokio::test]
+async fn a_run_waits_for_its_turn() {
+    let cluster = Cluster::with(BACKEND);
+    let turn = cluster.turn();
+    let mut run = pin!(cluster.run());
+    assert!(poll!(run.as_mut()).is_pending());
+    tokio::task::yield_now().await;
+    assert!(poll!(run.as_mut()).is_pending());
+    assert_eq!(cluster.requests(), [""; 0]);
+    drop(turn);
+    run.await.unwrap();
+}
+
+/// Servers take new certificates while they run.
+#[tokio::test]
+async fn a_new_authority_means_new_certificates_and_no_other_change() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    cluster.delete("secrets/authority-game");
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), ["POST secrets", "PATCH secrets/room-certificates"]);
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
 }
 
 #[tokio::test]
