@@ -92,8 +92,11 @@ async fn a_run_waits_for_its_turn() {
 async fn a_new_authority_means_new_certificates_and_no_other_change() {
     let cluster = Cluster::with(BACKEND);
     cluster.settle().await;
+    let certificate = || cluster.object("secrets/room-certificates").unwrap()["data"]["tls.crt"].clone();
+    let before = certificate();
     cluster.delete("secrets/authority-game");
     cluster.run().await.unwrap();
+    assert_ne!(certificate(), before);
     assert_eq!(cluster.writes(), ["POST secrets", "PATCH secrets/room-certificates"]);
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), [""; 0]);
