@@ -1,6 +1,6 @@
 //! Programs that are run for what they say.
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use anyhow::{Context as _, bail};
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -22,6 +22,17 @@ pub(super) async fn kubectl(arguments: &[&str], input: Option<&str>) -> anyhow::
 
 pub(super) async fn helm(arguments: &[&str]) -> anyhow::Result<String> {
     run(&mut inside("helm", arguments).into(), None).await.with_context(|| format!("helm {}", arguments.join(" ")))
+}
+
+/// Run `helm` for what needs no cluster, such as `lint` and `template`: what it says on standard output.
+///
+/// # Errors
+///
+/// When it fails: what it says on standard error. And when this machine cannot build it.
+pub async fn helm_alone(arguments: &[&str]) -> anyhow::Result<String> {
+    let built = run(&mut Command::new(script("build")), None).await?;
+    let mut helm = Command::new(Path::new(built.trim()).join("bin/helm"));
+    run(helm.args(arguments), None).await.with_context(|| format!("helm {}", arguments.join(" ")))
 }
 
 /// Run it to its end with `input`: what it says on standard output, or an error with what it says on standard error.

@@ -20,7 +20,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-pub use self::namespace::Namespace;
+pub use self::{command::helm_alone, namespace::Namespace};
 use crate::process::binary;
 
 /// Where `tests/cluster/` keeps what can be seen of a cluster.
@@ -108,9 +108,14 @@ impl Cluster {
     /// `imagePullPolicy: Never`, or leave that to the tag, which is not `latest`.
     pub async fn load_image(&self, name: &str, tag: &str) -> anyhow::Result<String> {
         let image = format!("cereus.test/{name}:{tag}");
-        let arguments = [OsString::from(&image), binary(name)?.into()];
-        command::run(tokio::process::Command::new(script("load")).args(arguments), None).await?;
+        self.load_image_as(&image, name).await?;
         Ok(image)
+    }
+
+    /// The same under a name with a registry of its own choice.
+    pub async fn load_image_as(&self, image: &str, name: &str) -> anyhow::Result<()> {
+        let arguments = [OsString::from(image), binary(name)?.into()];
+        command::run(tokio::process::Command::new(script("load")).args(arguments), None).await.map(drop)
     }
 
     /// Kill a component such as `kube-apiserver` or `kubelet`, as a crash would, and wait until it is gone.

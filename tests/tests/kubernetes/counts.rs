@@ -46,7 +46,8 @@ async fn hold(namespace: &Namespace, server_type: &str, sessions: u64) -> Value 
 /// Otherwise they are asked once in a minute.
 #[tokio::test]
 async fn a_server_is_asked_as_soon_as_it_takes_messages() {
-    let namespace = cluster().await.namespace("counts").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("counts").await.unwrap();
     namespace.apply(&object("room", &json!({ "image": SERVER_IMAGE }))).await.unwrap();
     hold(&namespace, "room", 0).await;
     namespace.apply(&frontend()).await.unwrap();

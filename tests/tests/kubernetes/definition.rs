@@ -3,10 +3,7 @@
 use cereus_crds::names::selector;
 use serde_json::{Value, json};
 
-use crate::{SOON, cluster};
-
-/// The definition of the ServerType.
-const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
+use crate::{DEFINITION, SOON, cluster};
 
 /// The cases that `cereus check` is tested with.
 const CASES: &str = include_str!("../../../crds/src/validation/cases.yaml");
@@ -30,7 +27,8 @@ async fn every_field_is_explained() {
 
 #[tokio::test]
 async fn absent_fields_get_their_defaults() {
-    let namespace = cluster().await.namespace("defaults").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("defaults").await.unwrap();
     namespace.apply(&object("room", &json!({ "drain": { "linger": "1s" } }))).await.unwrap();
     let spec = namespace.get("gst/room").await.unwrap()["spec"].take();
     assert_eq!(spec["drain"], json!({ "linger": "1s", "deadline": "10m" }));
@@ -41,7 +39,8 @@ async fn absent_fields_get_their_defaults() {
 
 #[tokio::test]
 async fn the_api_server_and_the_check_come_to_the_same_verdicts() {
-    let namespace = cluster().await.namespace("verdicts").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("verdicts").await.unwrap();
     let rules = rules();
     let cases: Vec<Value> = serde_yaml::from_str(CASES).unwrap();
     let mut differences = Vec::new();
@@ -104,7 +103,8 @@ fn rules() -> Vec<String> {
 
 #[tokio::test]
 async fn what_kubectl_shows_and_scales_is_the_spec() {
-    let namespace = cluster().await.namespace("columns").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("columns").await.unwrap();
     namespace.apply(&object("room", &json!({ "image": "cereus.test/room:1.4.0", "replicas": 2 }))).await.unwrap();
     let table = namespace.kubectl(&["get", "gst"]).await.unwrap();
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();

@@ -5,18 +5,18 @@ use std::fs;
 use cereus_tests::kubernetes::Cluster;
 use serde_json::{Value, json};
 
-use crate::{SOON, cluster};
+use crate::{SOON, cluster, cluster_alone};
 
 #[tokio::test]
 async fn there_is_one_cluster_on_a_machine() {
-    cluster().await;
+    let _cluster = cluster().await;
     let error = Cluster::start().unwrap_err();
     assert!(error.to_string().contains("brought up no cluster"), "{error:#}");
 }
 
 #[tokio::test]
 async fn a_component_is_stopped_and_started_again() {
-    let cluster = cluster().await;
+    let cluster = cluster_alone().await;
     let namespace = cluster.namespace("scheduler").await.unwrap();
     cluster.stop("kube-scheduler").await.unwrap();
     let pod = json!({
@@ -34,7 +34,8 @@ async fn a_component_is_stopped_and_started_again() {
 
 #[tokio::test]
 async fn an_account_has_its_rights_alone() {
-    let namespace = cluster().await.namespace("accounts").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("accounts").await.unwrap();
     let config = namespace.kubeconfig("default").await.unwrap();
     let path = config.path().to_str().unwrap();
     let who = namespace.kubectl(&["--kubeconfig", path, "auth", "whoami"]).await.unwrap();

@@ -107,7 +107,7 @@ fn end(pod: &Value) -> Option<(i64, String)> {
 async fn a_server_becomes_ready_serves_and_stops_when_its_pod_is_deleted() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("image").await.unwrap();
-    run(cluster, &namespace, &[]).await;
+    run(&cluster, &namespace, &[]).await;
     namespace.condition("pod/room", "Ready", Duration::from_mins(1)).await.unwrap();
 
     // At its own address, and at that of a Service.
@@ -136,7 +136,7 @@ async fn a_server_becomes_ready_serves_and_stops_when_its_pod_is_deleted() {
 async fn why_a_server_did_not_start_is_its_termination_message() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("message").await.unwrap();
-    run(cluster, &namespace, &[("CEREUS__DRAIN__LINGR", "1s")]).await;
+    run(&cluster, &namespace, &[("CEREUS__DRAIN__LINGR", "1s")]).await;
     let (code, message) = namespace.watch("pods", SOON, end).await.unwrap();
     assert_eq!(code, i64::from(contract::ExitCode::Failed.code()));
     assert!(message.contains("the nearest is CEREUS__DRAIN__LINGER"), "{message}");

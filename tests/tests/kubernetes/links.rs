@@ -36,7 +36,8 @@ async fn apply(namespace: &Namespace) {
 /// The test's network enforces no policies, so they are looked at.
 #[tokio::test]
 async fn policies_let_servers_to_links_anybody_to_acceptors_and_the_operator_to_the_admin_port() {
-    let namespace = cluster().await.namespace("policies").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("policies").await.unwrap();
     apply(&namespace).await;
     let policy = async |name: String| {
         let spec = namespace.get(&format!("networkpolicy/{name}")).await.unwrap()["spec"].take();
@@ -135,7 +136,8 @@ async fn hello(client: &Client) -> anyhow::Result<Reply> {
 
 #[tokio::test]
 async fn only_who_has_a_certificate_of_the_cluster_gets_a_link() {
-    let namespace = cluster().await.namespace("links").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("links").await.unwrap();
     apply(&namespace).await;
     let room = Room::of(&namespace).await;
     let folders = TempDir::new().unwrap();

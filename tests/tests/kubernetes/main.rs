@@ -7,6 +7,8 @@
     reason = "a test may fail by panicking"
 )]
 
+mod charts;
+mod commands;
 mod counts;
 mod definition;
 mod harness;
@@ -18,10 +20,11 @@ mod trouble;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Context as _;
 use cereus_tests::{kubernetes::Cluster, process::eventually};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+/// The definition of the ServerType.
+const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
 /// How long the cluster may take for what it does at once.
 const SOON: Duration = Duration::from_secs(30);
 /// How long it may take for what depends on servers that start.
@@ -29,36 +32,48 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// Where the operator runs.
 const OPERATOR_NAMESPACE: &str = "cereus-system";
 /// The stock binary with the built-in game, for ServerTypes of tests.
-const SERVER_IMAGE: &str = "cereus.test/cereus:test";
+const SERVER_IMAGE: &str = concat!("cereus:", env!("CARGO_PKG_VERSION"));
 
-/// The cluster of all tests, which has one operator for all namespaces. The calling test is in its network from now on.
-async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceCell<anyhow::Result<Cluster>> = OnceCell::const_new();
-    let cluster = CLUSTER.get_or_init(prepare).await.as_ref().unwrap();
+/// The cluster of all tests, which has one operator for all namespaces, whole for as long as this is held. The calling test
+/// is in its network from now on.
+async fn cluster() -> RwLockReadGuard<'static, Cluster> {
+    let cluster = shared().await.read().await;
     cluster.enter().unwrap();
     cluster
 }
 
+/// The same for a test that stops parts of it: as long as this is held, no other test uses the cluster.
+async fn cluster_alone() -> RwLockWriteGuard<'static, Cluster> {
+    let cluster = shared().await.write().await;
+    cluster.enter().unwrap();
+    cluster
+}
+
+async fn shared() -> &'static RwLock<Cluster> {
+    static CLUSTER: OnceCell<anyhow::Result<RwLock<Cluster>>> = OnceCell::const_new();
+    CLUSTER.get_or_init(async || prepare().await.map(RwLock::new)).await.as_ref().unwrap()
+}
+
 async fn prepare() -> anyhow::Result<Cluster> {
     let cluster = Cluster::start()?;
-    let (operator, server) =
-        tokio::try_join!(cluster.load_image("cereus-operator", "test"), cluster.load_image("cereus", "test"))?;
-    assert_eq!(server, SERVER_IMAGE);
-    install(&cluster, &operator).await?;
+    // Where short names lead to.
+    let load = |name| {
+        let (cluster, image) = (&cluster, format!("docker.io/library/{name}:{}", env!("CARGO_PKG_VERSION")));
+        async move { cluster.load_image_as(&image, name).await }
+    };
+    tokio::try_join!(load("cereus-operator"), load("cereus"))?;
+    install(&cluster, &[]).await?;
     // The API server describes a new resource some moments after it serves it.
     let described = || async { cluster.kubectl(&["explain", "gst"]).await.map(Some) };
     eventually("ServerTypes in the API", SOON, described).await?;
     Ok(cluster)
 }
 
-/// Install the operator as users do, and wait until it works.
-async fn install(cluster: &Cluster, image: &str) -> anyhow::Result<()> {
-    let (repository, tag) = image.rsplit_once(':').context("the image has a tag")?;
-    let (repository, tag) = (format!("image.repository={repository}"), format!("image.tag={tag}"));
-    let values = ["--set", &repository, "--set", &tag, "--set", "image.pullPolicy=Never"];
+/// Install the operator as users do, and wait until it works; or give it these other values.
+async fn install(cluster: &Cluster, values: &[&str]) -> anyhow::Result<()> {
     let chart = chart("cereus");
-    let command = ["install", "cereus", &chart, "--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--wait"];
-    let installed = cluster.helm(&[&command[..], &["--timeout=1m"], &values].concat()).await;
+    let command = ["upgrade", "--install", "cereus", &chart, "--namespace", OPERATOR_NAMESPACE, "--create-namespace"];
+    let installed = cluster.helm(&[&command[..], &["--reset-values", "--wait", "--timeout=1m"], values].concat()).await;
     if let Err(error) = installed {
         let ask = async |arguments: &[&str]| {
             cluster.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], arguments].concat()).await.unwrap_or_default()

@@ -27,7 +27,8 @@ async fn becomes(namespace: &Namespace, kind: &str, name: &str, wanted: impl Fn(
 
 #[tokio::test]
 async fn what_leaves_the_manifest_leaves_the_cluster_and_what_others_added_stays() {
-    let namespace = cluster().await.namespace("ownership").await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("ownership").await.unwrap();
     let annotated = json!({ "type": "NodePort", "annotations": { "example.com/ours": "1" } });
     apply(&namespace, &[("a", 3250), ("b", 3251)], annotated).await;
     namespace.condition("gst/connector", "Ready", MINUTE).await.unwrap();

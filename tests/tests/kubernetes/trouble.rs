@@ -26,7 +26,8 @@ fn condition<'a>(object: &'a Value, name: &str) -> Option<[&'a str; 3]> {
 /// A type with the spec `wrong` is degraded for this reason, and what is said of it has these words; with the spec `right`
 /// its servers take messages and nothing is wrong any more.
 async fn check(name: &str, wrong: Value, reason: &str, says: &[&str], right: Value) {
-    let namespace = cluster().await.namespace(name).await.unwrap();
+    let cluster = cluster().await;
+    let namespace = cluster.namespace(name).await.unwrap();
     apply(&namespace, &wrong).await;
     let degraded = |object: &Value| {
         let [status, given, message] = condition(object, "Degraded")?;
