@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
 
 /// Most acceptors of a type: a rule compares each with each.
 const MOST_ACCEPTORS: usize = 16;
+/// Most networks of an acceptor's proxies.
+const MOST_NETWORKS: usize = 32;
+/// The longest network: an address of IPv6 that is written out, and the length of its prefix.
+const LONGEST_NETWORK: usize = 43;
 
 /// Where clients connect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -48,7 +52,10 @@ pub struct Frontend {
         .field_path(".name"),
     validation = Rule::new(format!("!(self.port in [{LINK_PORT_NUMBER}, {ADMIN_PORT_NUMBER}])"))
         .message(format!("{LINK_PORT_NUMBER} and {ADMIN_PORT_NUMBER} are ports on which every server listens for servers and probes").as_str())
-        .field_path(".port")
+        .field_path(".port"),
+    validation = Rule::new("self.proxyProtocol || !has(self.trustedProxies)")
+        .message("only an acceptor with proxyProtocol reads the headers of proxies: set it, or leave this out")
+        .field_path(".trustedProxies")
 )]
 pub struct Acceptor {
     /// The name of the port, unique within the type: at most 15 lower-case letters, digits and `-`, a letter first.
@@ -68,6 +75,15 @@ pub struct Acceptor {
     /// where the client is. It must be set exactly when there is such a load balancer. False when absent.
     #[serde(default)]
     pub proxy_protocol: bool,
+    /// The networks whose PROXY headers are believed, such as `10.0.0.0/8`, at most 32; a connection from elsewhere is
+    /// closed. Only with `proxyProtocol`. When absent, whoever connects is believed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "networks")]
+    #[x_kube(
+        validation = Rule::new("self.all(n, isCIDR(n))")
+            .message("each must be a network such as 10.0.0.0/8 or fd00::/8")
+    )]
+    pub trusted_proxies: Vec<String>,
 }
 
 /// How the connections of an acceptor are encrypted.
@@ -115,6 +131,14 @@ pub enum ServiceType {
     NodePort,
     /// The world, through a load balancer.
     LoadBalancer,
+}
+
+fn networks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "maxLength": LONGEST_NETWORK },
+        "maxItems": MOST_NETWORKS,
+    })
 }
 
 fn port_name(_: &mut SchemaGenerator) -> Schema {

@@ -31,7 +31,9 @@ pub struct ServerTypeStatus {
     /// How many servers are taking their leave.
     #[serde(default)]
     pub draining_replicas: i32,
-    /// How many sessions the servers hold, of those that said so when they were last asked. Absent until one did.
+    /// How many sessions the servers hold, of those that said so when they were last asked. With `protocol: pitaya`, how
+    /// many sessions frontends keep to them: those with a message in flight, and all that the policy sticky has given
+    /// them. Absent until it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i64")]
     pub sessions: Option<i64>,

@@ -19,7 +19,7 @@ spec:
   protocol: cereus
   frontend:
     acceptors:
-      - { name: tcp, protocol: TCP, port: 3250, tls: { secretName: game-tls }, proxyProtocol: true }
+      - { name: tcp, protocol: TCP, port: 3250, tls: { secretName: game-tls }, proxyProtocol: true, trustedProxies: [10.0.0.0/8] }
       - { name: ws, protocol: WebSocket, port: 3251 }
     service: { type: LoadBalancer, annotations: {} }
   routing: { policy: hash, key: "data:room", zone: prefer }
@@ -49,6 +49,7 @@ fn a_full_manifest_is_read() {
                 port: 3250,
                 tls: Some(AcceptorTls { secret_name: "game-tls".into() }),
                 proxy_protocol: true,
+                trusted_proxies: vec!["10.0.0.0/8".to_owned()],
             },
             Acceptor {
                 name: "ws".into(),
@@ -56,6 +57,7 @@ fn a_full_manifest_is_read() {
                 port: 3251,
                 tls: None,
                 proxy_protocol: false,
+                trusted_proxies: Vec::new(),
             },
         ]
     );

@@ -23,4 +23,5 @@ pub mod kubernetes;
 pub mod network;
 pub mod pitaya;
 pub mod process;
+pub mod stranger;
 pub mod tunnel;

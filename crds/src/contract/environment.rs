@@ -174,6 +174,9 @@ fn listen(acceptor: &Acceptor, place: &Place) -> Value {
     }
     if acceptor.proxy_protocol {
         listen.insert("proxy_protocol".to_owned(), json!(true));
+        if !acceptor.trusted_proxies.is_empty() {
+            listen.insert("trusted_proxies".to_owned(), json!(acceptor.trusted_proxies));
+        }
     }
     Value::Object(listen)
 }

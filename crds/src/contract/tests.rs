@@ -15,7 +15,7 @@ fn spec(text: &str) -> ServerTypeSpec {
 const FRONTEND: &str = "
     frontend:
       acceptors:
-        - { name: tcp, protocol: TCP, port: 3250, tls: { secretName: game-tls }, proxyProtocol: true }
+        - { name: tcp, protocol: TCP, port: 3250, tls: { secretName: game-tls }, proxyProtocol: true, trustedProxies: ['fd00::/8'] }
         - { name: ws, protocol: WebSocket, port: 3251 }
     drain: { linger: 1s, deadline: 90s, spread: 2s }
 ";
@@ -40,7 +40,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn a_pod_is_told_what_it_is() {
     let listen = json!([
-        { "name": "tcp", "protocol": "TCP", "address": "[::]:3250", "proxy_protocol": true,
+        { "name": "tcp", "protocol": "TCP", "address": "[::]:3250", "proxy_protocol": true, "trusted_proxies": ["fd00::/8"],
           "tls": { "certificate": "/etc/cereus/tls/tcp/tls.crt", "key": "/etc/cereus/tls/tcp/tls.key" } },
         { "name": "ws", "protocol": "WebSocket", "address": "[::]:3251" },
     ]);

@@ -26,8 +26,8 @@ pub const LINK_CERTIFICATES: &str = "CEREUS__LINK__CERTIFICATES";
 pub const ADMIN_LISTEN: &str = "CEREUS__ADMIN__LISTEN";
 
 /// Where the server listens for clients: a list as JSON, an object with `name`, `protocol` and `address` for each
-/// acceptor, and `tls` (an object with the paths `certificate` and `key`) and `proxy_protocol: true` where they are asked
-/// for.
+/// acceptor, and `tls` (an object with the paths `certificate` and `key`), `proxy_protocol: true` and `trusted_proxies` (a
+/// list of networks) where they are asked for.
 pub const ACCEPTOR_LISTEN: &str = "CEREUS__ACCEPTOR__LISTEN";
 
 /// How long new clients are still taken when the server is told to stop.
@@ -49,7 +49,8 @@ pub(super) const MEANINGS: [(&str, &str); 13] = [
     (SERVER_ID, "The server's id, which its EndpointSlice calls it too: the pod's uid, or a name such as `room-1`."),
     (
         NAMESPACE,
-        "The namespace of the ServerType, which the names in certificates for links begin with; not set by `cereus dev`.",
+        "The namespace of the ServerType, in which servers look for others and with which the names in certificates for \
+         links begin; not set by `cereus dev`.",
     ),
     (FRONTEND, "`true` for a type with a frontend; not set for a backend."),
     (LINK_LISTEN, "Address and port on which other servers reach it."),
@@ -59,7 +60,8 @@ pub(super) const MEANINGS: [(&str, &str); 13] = [
     (
         ACCEPTOR_LISTEN,
         "The acceptors as a JSON list: `name`, `protocol` and `address` of each; also `tls` (with the paths \
-         `certificate` and `key`) and `proxy_protocol` where the manifest asks for them. Not set for a backend.",
+         `certificate` and `key`), `proxy_protocol` and `trusted_proxies` (networks) where the manifest asks for them. \
+         Not set for a backend.",
     ),
     (DRAIN_LINGER, "`spec.drain.linger`."),
     (DRAIN_DEADLINE, "`spec.drain.deadline`."),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cereus_crds::names::SERVER_LABEL;
+use cereus_crds::{contract::variables, names::SERVER_LABEL};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
     ResourceExt as _,
@@ -10,7 +10,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store, store::WriterDropped},
 };
 
-use crate::{certificates, controller::kinds::Kind};
+use crate::{certificates, controller::kinds::Kind, sessions::ByType};
 
 /// Views of the objects in one namespace, or in all.
 #[derive(Clone)]
@@ -57,6 +57,20 @@ impl Caches {
         pods
     }
 
+    /// The servers of a namespace to which clients connect, by what their types are remembered by.
+    pub(crate) fn frontends(&self, namespace: &str) -> ByType {
+        let pods = self.pods.state_filter(|pod| {
+            pod.metadata.namespace.as_deref() == Some(namespace) && is_frontend(pod) && !ended(pod)
+        });
+        let mut frontends = ByType::new();
+        for pod in pods {
+            if let Some(server_type) = replica_of(pod.as_ref()) {
+                frontends.entry(format!("{namespace}/{server_type}")).or_default().push(pod);
+            }
+        }
+        frontends
+    }
+
     /// The authority of a namespace.
     pub(crate) fn authority(&self, operator_namespace: &str, namespace: &str) -> Option<Arc<Secret>> {
         self.authorities.get(&ObjectRef::new(&certificates::secret_name(namespace)).within(operator_namespace))
@@ -66,6 +80,12 @@ impl Caches {
 /// The server type that an object belongs to.
 pub(crate) fn replica_of<K: kube::Resource>(object: &K) -> Option<&str> {
     object.meta().labels.as_ref()?.get(SERVER_LABEL).map(String::as_str)
+}
+
+/// Whether clients connect to a server.
+pub(crate) fn is_frontend(pod: &Pod) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.flat_map(|container| container.env.iter().flatten()).any(|set| set.name == variables::FRONTEND)
 }
 
 fn ended(pod: &Pod) -> bool {

@@ -90,13 +90,14 @@ pub(crate) async fn fetch(object: Arc<DeserializeGuard<ServerType>>, context: &C
     Ok(observed)
 }
 
-/// Ask the servers, unless they are in another language and cannot be asked.
+/// Ask the servers, or, of servers in another language, the frontends that call them.
 async fn count(observed: &Observed, context: &Context) -> Counts {
     let Ok(server_type) = &observed.object.0 else { return Counts::unknown() };
-    if server_type.spec.protocol == Protocol::Pitaya {
-        return Counts::unknown();
+    let (survey, interval) = (&context.shared.survey, interval(server_type, observed));
+    match server_type.spec.protocol {
+        Protocol::Cereus => survey.counts(&observed.key(), &observed.pods, interval).await,
+        Protocol::Pitaya => survey.kept(&context.caches.frontends(&observed.namespace), &observed.pods, interval).await,
     }
-    context.shared.survey.counts(&observed.key(), &observed.pods, interval(server_type, observed)).await
 }
 
 /// How old an answer may be.

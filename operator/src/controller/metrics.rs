@@ -126,3 +126,37 @@ impl Drop for InProgress {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text;
+
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_told_as_the_readme_says() {
+        let mut registry = Registry::with_prefix("cereus_operator");
+        let metrics = Metrics::new(&mut registry);
+        metrics.ran(Duration::from_millis(3), Some(Failure::Conflict));
+        metrics.wrote("Service", Outcome::Unchanged);
+        metrics.retrying(4);
+        let (_queued, _running) = (metrics.queue(), metrics.run());
+        drop(metrics.queue());
+        let mut told = String::new();
+        text::encode(&mut told, &registry).unwrap();
+        for line in [
+            "runs_total{outcome=\"Failed\"} 1",
+            "failures_total{reason=\"Conflict\"} 1",
+            "duration_seconds_bucket{le=\"0.001\"} 0",
+            "duration_seconds_bucket{le=\"0.005\"} 1",
+            "running 1",
+            "queued 1",
+            "retrying 4",
+            "writes_total{kind=\"Service\",outcome=\"Unchanged\"} 1",
+        ] {
+            assert!(told.contains(&format!("\ncereus_operator_reconcile_{line}\n")), "{line} is not in\n{told}");
+            let name = line.split(['{', ' ']).next().unwrap().trim_end_matches("_bucket");
+            assert!(include_str!("../../README.md").contains(&format!("`reconcile_{name}`")), "{name}");
+        }
+    }
+}

@@ -3,12 +3,15 @@
 use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use crate::controller::{
-    autoscaling::{self, Load},
-    context::Shared,
-    fetch::Observed,
-    status::{is_draining, is_ready},
-    validate::Valid,
+use crate::{
+    controller::{
+        autoscaling::{self, Load},
+        context::Shared,
+        fetch::Observed,
+        status::is_draining,
+        validate::Valid,
+    },
+    sessions::is_ready,
 };
 
 /// What the manifest says, or what the sessions need. The choice that autoscaling made is in the status; what was chosen

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Duration};
 
 use cereus_crds::{
-    ServerType,
+    Protocol, ServerType,
     names::{FIELD_MANAGER, MANAGED_BY_LABEL, SERVER_LABEL},
 };
 use futures_util::{Stream, StreamExt as _};
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::controller::{
     after_failure,
-    caches::{Caches, replica_of},
+    caches::{Caches, is_frontend, replica_of},
     context::{Context, Shared},
     kinds::Kind,
     reconcile,
@@ -59,9 +59,9 @@ pub(crate) async fn run(
     let caches = Caches { objects, pods: pods.as_reader(), authorities: authorities.as_reader() };
     let context = Arc::new(Context { shared, caches });
     controller
-        .watches_stream(cached(scoped(&context.shared, namespace), servers, pods), |pod| {
-            let server_type = replica_of(&pod)?;
-            Some(ObjectRef::new(server_type).within(&pod.namespace()?))
+        .watches_stream(cached(scoped(&context.shared, namespace), servers, pods), {
+            let server_types = server_types.clone();
+            move |pod| concerned(&pod, &server_types)
         })
         .watches_stream(cached(authority_api, own, authorities), move |secret| signed_by(&secret, &server_types))
         .with_config(controller::Config::default().debounce(DEBOUNCE))
@@ -102,6 +102,23 @@ where
         .modify(|object: &mut K| object.meta_mut().managed_fields = None)
         .reflect(writer)
         .touched_objects()
+}
+
+/// The ServerTypes that a server concerns: its own, and of a frontend those of which it tells what they hold.
+fn concerned(
+    pod: &Pod,
+    server_types: &Store<DeserializeGuard<ServerType>>,
+) -> Vec<ObjectRef<DeserializeGuard<ServerType>>> {
+    let Some((server_type, namespace)) = replica_of(pod).zip(pod.namespace()) else { return Vec::new() };
+    let mut concerned = vec![ObjectRef::new(server_type).within(&namespace)];
+    if is_frontend(pod) {
+        let told_of = server_types.state_filter(|object| {
+            let is_pitaya = object.0.as_ref().is_ok_and(|object| object.spec.protocol == Protocol::Pitaya);
+            is_pitaya && object.namespace().as_ref() == Some(&namespace)
+        });
+        concerned.extend(told_of.iter().map(|object| ObjectRef::from_obj(object.as_ref())));
+    }
+    concerned
 }
 
 /// The ServerTypes whose certificates an authority signs.

@@ -1,6 +1,7 @@
 //! One question to one server.
 
 use std::{
+    collections::HashMap,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -26,6 +27,38 @@ struct Status {
     sessions: u64,
     /// Sessions whose messages a backend keeps to itself.
     pins: u64,
+    /// Its links. A server of an earlier release says less of them.
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Link {
+    /// The other end.
+    server: String,
+    /// Sessions of the server that was asked whose messages keep to the other end.
+    #[serde(default)]
+    sessions: u64,
+}
+
+/// What a server said.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Sessions that it holds: clients connected to it, and sessions pinned to it.
+    pub(super) held: u64,
+    /// Sessions that it holds whose messages keep to another server, by the other's id.
+    pub(super) kept: HashMap<String, u64>,
+}
+
+impl From<Status> for Said {
+    fn from(status: Status) -> Self {
+        let mut kept = HashMap::new();
+        // There is one link for each of its workers.
+        for link in status.links.into_iter().filter(|link| link.sessions > 0) {
+            *kept.entry(link.server).or_default() += link.sessions;
+        }
+        Self { held: status.sessions.saturating_add(status.pins), kept }
+    }
 }
 
 /// Why there is no answer.
@@ -65,12 +98,12 @@ impl Client {
         Self { http, port }
     }
 
-    /// How many sessions the server at this address holds: clients connected to it, and sessions pinned to it.
-    pub(super) async fn held(&self, address: IpAddr) -> Result<u64, AskError> {
-        tokio::time::timeout(TIMEOUT, self.ask(address)).await.map_err(|_| AskError::Slow)?
+    /// What the server at this address says.
+    pub(super) async fn ask(&self, address: IpAddr) -> Result<Said, AskError> {
+        tokio::time::timeout(TIMEOUT, self.status(address)).await.map_err(|_| AskError::Slow)?.map(Said::from)
     }
 
-    async fn ask(&self, address: IpAddr) -> Result<u64, AskError> {
+    async fn status(&self, address: IpAddr) -> Result<Status, AskError> {
         let authority = SocketAddr::new(address, self.port).to_string();
         let uri = Uri::builder().scheme("http").authority(authority).path_and_query("/status").build()?;
         let response = self.http.request(Request::get(uri).body(Empty::new())?).await?;
@@ -78,7 +111,6 @@ impl Client {
             return Err(AskError::Refused(response.status()));
         }
         let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|_| AskError::Unreadable)?;
-        let status: Status = serde_json::from_slice(&body.to_bytes())?;
-        Ok(status.sessions.saturating_add(status.pins))
+        Ok(serde_json::from_slice(&body.to_bytes())?)
     }
 }

@@ -1,14 +1,23 @@
 //! How many sessions each server holds, asked of the servers themselves and remembered.
 //!
 //! A server is asked on its admin port, `GET /status`: at most every ten seconds while something depends on it (a drain, a
-//! scale-down, autoscaling), else every minute. However often a run is made in between, the answer is the one from
-//! before. A server that does not answer keeps no other from being asked, and is not counted.
+//! scale-down, autoscaling), else every minute, and once more at the moment when it begins to take messages. However often
+//! a run is made in between, the answer is the one from before. A server that does not answer keeps no other from being
+//! asked, and is not counted.
+//!
+//! Servers in another language cannot be asked. What they hold is what frontends keep to them: sessions with a message in
+//! flight, and those whose choice is sticky. That is known when all frontends said it.
 
 mod ask;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -16,7 +25,7 @@ use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use self::ask::Client;
+use self::ask::{Client, Said};
 
 /// How often servers are asked while something depends on it.
 pub(crate) const OFTEN: Duration = Duration::from_secs(10);
@@ -37,7 +46,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Of servers that cannot be asked.
+    /// Of servers of which nothing is known.
     pub(crate) fn unknown() -> Self {
         Self { held: HashMap::new(), next: SELDOM }
     }
@@ -60,6 +69,9 @@ impl Counts {
     }
 }
 
+/// The servers of several types, by the name under which each type is remembered.
+pub(crate) type ByType = BTreeMap<String, Vec<Arc<Pod>>>;
+
 /// Asks servers, and remembers what they said.
 #[derive(Debug)]
 pub(crate) struct Survey {
@@ -67,10 +79,20 @@ pub(crate) struct Survey {
     asked: Mutex<HashMap<String, Asked>>,
 }
 
-#[derive(Debug, Clone)]
+/// What is remembered of a type.
+#[derive(Debug, Default)]
 struct Asked {
-    at: Instant,
-    held: HashMap<String, u64>,
+    /// When all of its servers were asked.
+    all_at: Option<Instant>,
+    /// By the uid of the pod, of those that were asked.
+    servers: HashMap<String, Server>,
+}
+
+#[derive(Debug)]
+struct Server {
+    /// Whether it took messages when it was asked.
+    was_ready: bool,
+    said: Option<Arc<Said>>,
 }
 
 impl Survey {
@@ -79,17 +101,30 @@ impl Survey {
         Self { client: Client::new(port), asked: Mutex::default() }
     }
 
-    /// What the servers of a type hold, as of at most `interval` ago. Two runs over one type are never made at once.
+    /// What the servers of a type hold, as of at most `interval` ago.
     pub(crate) async fn counts(&self, server_type: &str, pods: &[Arc<Pod>], interval: Duration) -> Counts {
-        let before = self.asked.lock().get(server_type).cloned();
-        if let Some(before) = before.filter(|before| before.at.elapsed() < interval) {
-            let next = interval.saturating_sub(before.at.elapsed());
-            return Counts { held: before.held, next };
+        let (said, next) = self.said(server_type, pods, interval).await;
+        Counts { held: said.into_iter().map(|(uid, said)| (uid, said.held)).collect(), next }
+    }
+
+    /// What servers that cannot be asked hold, as `frontends` said at most `interval` ago.
+    pub(crate) async fn kept(&self, frontends: &ByType, pods: &[Arc<Pod>], interval: Duration) -> Counts {
+        let mut held: HashMap<String, u64> = pods.iter().filter_map(|pod| Some((pod.uid()?, 0))).collect();
+        let mut counts = Counts::unknown();
+        let mut is_known = !frontends.is_empty();
+        for (server_type, frontends) in frontends {
+            let (said, next) = self.said(server_type, frontends, interval).await;
+            counts.next = counts.next.min(next);
+            is_known &=
+                frontends.iter().all(|pod| !is_ready(pod) || pod.uid().is_some_and(|uid| said.contains_key(&uid)));
+            for (server, kept) in said.values().flat_map(|said| &said.kept) {
+                held.entry(server.clone()).and_modify(|held| *held += kept);
+            }
         }
-        let asked = Asked { at: Instant::now(), held: self.ask(pods).await };
-        let held = asked.held.clone();
-        self.asked.lock().insert(server_type.to_owned(), asked);
-        Counts { held, next: interval }
+        if is_known {
+            counts.held = held;
+        }
+        counts
     }
 
     /// Forget a type.
@@ -97,17 +132,65 @@ impl Survey {
         self.asked.lock().remove(server_type);
     }
 
-    async fn ask(&self, pods: &[Arc<Pod>]) -> HashMap<String, u64> {
-        let running: Vec<_> = pods.iter().filter_map(|pod| Some((pod.uid()?, address(pod)?))).collect();
-        let answers = stream::iter(running).map(async |(uid, address)| match self.client.held(address).await {
-            Ok(held) => Some((uid, held)),
+    /// What servers of a type said, by their uids, and after how long they can be asked again.
+    async fn said(
+        &self,
+        server_type: &str,
+        pods: &[Arc<Pod>],
+        interval: Duration,
+    ) -> (HashMap<String, Arc<Said>>, Duration) {
+        let due = self.due(server_type, pods, interval);
+        let answers = stream::iter(due).map(async |(uid, address)| match self.client.ask(address).await {
+            Ok(said) => (uid, Some(Arc::new(said))),
             Err(error) => {
                 tracing::debug!(%address, %error, "server did not say how many sessions it holds");
-                None
+                (uid, None)
             }
         });
-        answers.buffer_unordered(AT_A_TIME).filter_map(async |answer| answer).collect().await
+        let answers: Vec<_> = answers.buffer_unordered(AT_A_TIME).collect().await;
+        let mut asked = self.asked.lock();
+        let asked = asked.entry(server_type.to_owned()).or_default();
+        for (uid, said) in answers {
+            if let Some(server) = asked.servers.get_mut(&uid) {
+                server.said = said;
+            }
+        }
+        let known = asked.servers.iter().filter_map(|(uid, server)| Some((uid.clone(), server.said.clone()?)));
+        (known.collect(), interval.saturating_sub(asked.all_at.map_or(Duration::ZERO, |at| at.elapsed())))
     }
+
+    /// The servers that are to be asked now: all when it is time, else those that take messages and did not before. They
+    /// count as asked, so that another run does not ask them as well.
+    fn due(&self, server_type: &str, pods: &[Arc<Pod>], interval: Duration) -> Vec<(String, IpAddr)> {
+        let mut asked = self.asked.lock();
+        let Asked { all_at, servers } = asked.entry(server_type.to_owned()).or_default();
+        let all = all_at.is_none_or(|at| at.elapsed() >= interval);
+        if all {
+            *all_at = Some(Instant::now());
+        }
+        let mut due = Vec::new();
+        let mut before = std::mem::take(servers);
+        for pod in pods {
+            let (Some(uid), is_ready) = (pod.uid(), is_ready(pod)) else { continue };
+            let known = before.remove(&uid);
+            let is_new = is_ready && known.as_ref().is_none_or(|server| !server.was_ready);
+            let address = address(pod).filter(|_| all || is_new);
+            due.extend(address.map(|address| (uid.clone(), address)));
+            let server = match known {
+                Some(known) => Server { was_ready: known.was_ready || address.is_some() && is_ready, ..known },
+                None if address.is_some() => Server { was_ready: is_ready, said: None },
+                None => continue,
+            };
+            servers.insert(uid, server);
+        }
+        due
+    }
+}
+
+/// Whether a server takes messages.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Where a server can be asked: its pod has an address, and its container runs.

@@ -58,7 +58,7 @@ async fn live(
     workers: &Workers,
     stop: &StopRequests,
 ) -> anyhow::Result<()> {
-    let source = source::open(&settings.topology).await?;
+    let source = source::open(&settings.topology, settings.server.namespace.as_deref()).await?;
     let (server, mut sockets) = Server::build(settings, source, application, workers, background, stop.clone())?;
     let mut running = server.open(&mut sockets, background.spawner(), workers.ticks())?;
     let mut stages = stop.subscribe();

@@ -5,13 +5,16 @@ use crate::topology::{Access, Error, Source, Topology};
 
 /// Opens the source that the settings name; without one, the API server of the cluster that this process runs in. None: the
 /// server knows no other. To be called within the background runtime.
-pub(super) async fn open(settings: &TopologySettings) -> Result<Option<(Topology, Box<dyn Source>)>, Error> {
+pub(super) async fn open(
+    settings: &TopologySettings,
+    namespace: Option<&str>,
+) -> Result<Option<(Topology, Box<dyn Source>)>, Error> {
     if let Some(directory) = &settings.directory {
         let (topology, watch) = Topology::directory(directory)?;
         return Ok(Some((topology, Box::new(watch))));
     }
     if settings.kubernetes.unwrap_or_else(Access::is_in_pod) {
-        let access = Access::find(settings.namespace.as_deref()).await?;
+        let access = Access::find(namespace).await?;
         let (topology, watch) = Topology::kubernetes(access);
         return Ok(Some((topology, Box::new(watch))));
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::visits::Visits;
 use crate::router::Router;
-use crate::rpc::{Caller, Link, Standing, proto};
+use crate::rpc::{Caller, Kept, Link, Standing, proto};
 use crate::session::Record;
 use crate::topology::ServerType;
 use crate::wire::{Error, Text, codes};
@@ -65,7 +65,7 @@ impl Dispatch<'_> {
 #[derive(Debug)]
 pub(crate) struct Flow {
     server_type: ServerType,
-    target: Option<Arc<Link>>,
+    target: Option<Kept>,
     chosen: Instant,
     in_flight: usize,
     /// In the order of their numbers.
@@ -195,7 +195,7 @@ impl Flow {
         };
         match choice {
             Ok(link) => {
-                self.target = Some(link);
+                self.target = Some(Kept::new(link));
                 self.chosen = dispatch.now();
                 true
             }

@@ -87,6 +87,8 @@ pub(crate) struct Link {
     /// Requests of the peer that are not answered.
     pub(super) admitted: AtomicUsize,
     pub(super) held: AtomicUsize,
+    /// Sessions whose messages keep to this link: see [`super::Kept`].
+    pub(super) sessions: AtomicUsize,
     room: Notify,
     /// This link is to end.
     stop: CancellationToken,
@@ -148,6 +150,7 @@ impl Link {
             drained: AtomicBool::new(false),
             admitted: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            sessions: AtomicUsize::new(0),
             room: Notify::new(),
             stop: CancellationToken::new(),
             leaving: AtomicBool::new(false),
@@ -201,6 +204,11 @@ impl Link {
     /// Calls in flight.
     pub(crate) fn pending(&self) -> usize {
         self.pending.load(Relaxed)
+    }
+
+    /// Sessions whose messages keep to this link.
+    pub(crate) fn sessions(&self) -> usize {
+        self.sessions.load(Relaxed)
     }
 
     /// Bytes that wait to be sent.

@@ -63,6 +63,8 @@ pub(crate) struct LinkStatus {
     pub(crate) draining: bool,
     /// Calls in flight.
     pub(crate) pending: usize,
+    /// Sessions of this server whose messages keep to the peer: some are in flight, or the choice is sticky.
+    pub(crate) sessions: usize,
     /// Bytes that wait to be sent.
     pub(crate) queued_bytes: usize,
 }
@@ -273,6 +275,7 @@ fn status(link: &Link) -> LinkStatus {
         },
         draining: link.is_draining(),
         pending: link.pending(),
+        sessions: link.sessions(),
         queued_bytes: link.queued(),
     }
 }

@@ -10,16 +10,20 @@
 mod audit;
 mod charts;
 mod commands;
+mod counts;
 mod definition;
 mod faults;
 mod game;
 mod harness;
 mod images;
+mod links;
 mod operators;
 mod outage;
+mod ownership;
 mod players;
 mod steady;
 mod topology;
+mod trouble;
 
 use std::{path::Path, time::Duration};
 
@@ -30,6 +34,8 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
 /// How long the cluster may take for what it does at once.
 const SOON: Duration = Duration::from_secs(30);
+/// How long it may take for what depends on servers that start.
+const MINUTE: Duration = Duration::from_mins(1);
 /// Where the operator runs.
 const OPERATOR_NAMESPACE: &str = "cereus-system";
 /// The stock binary with the built-in game, for ServerTypes of tests.

@@ -33,6 +33,8 @@ pub(crate) enum Reason {
     ConfigRefused,
     /// A port that a server is to open is taken.
     PortInUse,
+    /// A server may not open a port.
+    PortForbidden,
     /// A server needed more memory than it may use.
     OutOfMemory,
     /// A server ended by itself.
@@ -77,6 +79,7 @@ impl Reason {
             Self::ContainerRefused => "ContainerRefused",
             Self::ConfigRefused => "ConfigRefused",
             Self::PortInUse => "PortInUse",
+            Self::PortForbidden => "PortForbidden",
             Self::OutOfMemory => "OutOfMemory",
             Self::ServerFailed => "ServerFailed",
             Self::NodeSilent => "NodeSilent",

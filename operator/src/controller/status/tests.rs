@@ -186,6 +186,8 @@ fn what_is_wrong_with_a_pod_is_said_with_what_to_do() {
     check(container(json!({ "running": {} }), ended(1, config)), "ConfigRefused", &refused);
     let port = "error: the admin port cannot listen on [::]:3270: Address already in use (os error 98)";
     check(container(back_off(), ended(1, port)), "PortInUse", &["[::]:3270", "spec.frontend.acceptors"]);
+    let port = "error: acceptor tcp cannot listen on [::]:80: Permission denied (os error 13)";
+    check(container(back_off(), ended(1, port)), "PortForbidden", &["[::]:80", "take a port from 1024 on"]);
     check(container(back_off(), ended(2, "")), "ServerFailed", &["code 2;", "image contract"]);
     check(container(back_off(), ended(101, "oh")), "ServerFailed", &["code 101: oh;", "kubectl logs --previous"]);
     let killed = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled" } });

@@ -4,7 +4,8 @@ use cereus_crds::contract::{CONFIG_FILE, ExitCode};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting, Pod};
 use kube::ResourceExt as _;
 
-use super::{Reason, is_draining, is_ready};
+use super::{Reason, is_draining};
+use crate::sessions::is_ready;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,8 @@ fn of_ended(pod: &str, ended: &ContainerStateTerminated) -> Trouble {
         (Reason::OutOfMemory, "raise the limit of memory in spec.template.resources")
     } else if said.contains("ddress already in use") {
         (Reason::PortInUse, "give each port to one listener: look at spec.frontend.acceptors and spec.config")
+    } else if said.contains("ermission denied") && said.contains("listen") {
+        (Reason::PortForbidden, "take a port from 1024 on: those below are for processes that the node trusts")
     } else if said.contains(CONFIG_FILE) || said.contains("CEREUS__") {
         (
             Reason::ConfigRefused,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
-use cereus_crds::names::SERVER_LABEL;
+use cereus_crds::{contract::variables, names::SERVER_LABEL};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -17,7 +17,11 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{SemaphorePermit, watch},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use tower_test::mock::{self, Handle};
 
@@ -85,6 +89,11 @@ impl Cluster {
         Err((error.failure(), delay.parse::<cereus_crds::DurationText>().unwrap().get()))
     }
 
+    /// Take a turn for as long as this is kept; there is one.
+    pub(super) fn turn(&self) -> SemaphorePermit<'_> {
+        self.shared.limit.try_acquire().unwrap()
+    }
+
     /// Run until everything is written.
     pub(super) async fn settle(&self) {
         for _ in 0..3 {
@@ -92,6 +101,11 @@ impl Cluster {
         }
         self.requests();
         self.events();
+    }
+
+    /// Delete an object, as somebody else.
+    pub(super) fn delete(&self, path: &str) {
+        self.api.objects.lock().remove(path).unwrap();
     }
 
     /// The object at `<plural>/<name>`.
@@ -112,24 +126,34 @@ impl Cluster {
 
     /// A server that says how many sessions it holds. Its host is one of this process' own, and for one test.
     pub(super) async fn server(&self, name: &str, host: u8, sessions: u64) {
+        let (_, server_type) = self.server_type.split_once('/').unwrap();
+        let address = self.answers(host, json!({ "sessions": sessions, "pins": 0 })).await;
+        self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
+    }
+
+    /// A server in another language, which cannot be asked.
+    pub(super) fn silent_server(&self, name: &str) {
+        let (_, server_type) = self.server_type.split_once('/').unwrap();
+        self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, Ipv4Addr::UNSPECIFIED, &json!([])));
+    }
+
+    /// A frontend of another type, which says how many sessions it keeps to which server. Its host is as a server's.
+    pub(super) async fn frontend(&self, name: &str, host: u8, kept: &[(&str, u64)]) {
+        let link = |(server, sessions): &(&str, u64)| json!({ "server": server, "sessions": sessions });
+        let links: Vec<_> = kept.iter().map(link).collect();
+        let address = self.answers(host, json!({ "sessions": 100, "pins": 0, "links": links })).await;
+        let env = json!([{ "name": variables::FRONTEND, "value": "true" }]);
+        self.put("api/v1", &format!("pods/{name}"), pod(name, "connector", address, &env));
+    }
+
+    /// Answer `/status` on an admin port.
+    async fn answers(&self, host: u8, status: Value) -> Ipv4Addr {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, high, low, host);
         let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
-        let status = get(async move || axum::Json(json!({ "sessions": sessions, "pins": 0 })));
+        let status = get(async move || axum::Json(status));
         self.tasks.spawn(async move { axum::serve(listener, Router::new().route("/status", status)).await });
-        let (_, server_type) = self.server_type.split_once('/').unwrap();
-        let container = json!({
-            "name": "server", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
-        });
-        let pod = json!({
-            "metadata": { "name": name, "namespace": "game", "uid": name, "labels": { SERVER_LABEL: server_type } },
-            "status": {
-                "podIP": address.to_string(),
-                "conditions": [{ "type": "Ready", "status": "True" }],
-                "containerStatuses": [container],
-            },
-        });
-        self.put("api/v1", &format!("pods/{name}"), pod);
+        address
     }
 
     /// Let requests that begin with `request` fail.
@@ -242,6 +266,22 @@ impl Api {
             authorities: fill(CacheWriter::<Secret>::default(), named("secrets")).as_reader(),
         }
     }
+}
+
+/// A pod that takes messages.
+fn pod(name: &str, server_type: &str, address: Ipv4Addr, env: &Value) -> Value {
+    let container = json!({
+        "name": "server", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": { "running": {} },
+    });
+    json!({
+        "metadata": { "name": name, "namespace": "game", "uid": name, "labels": { SERVER_LABEL: server_type } },
+        "spec": { "containers": [{ "name": "server", "env": env }] },
+        "status": {
+            "podIP": address.to_string(),
+            "conditions": [{ "type": "Ready", "status": "True" }],
+            "containerStatuses": [container],
+        },
+    })
 }
 
 /// What the API server adds to what it is given: it says where an object is, and that a Deployment was carried out.

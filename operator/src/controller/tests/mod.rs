@@ -2,15 +2,16 @@
 
 mod cluster;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use cereus_crds::names::{DELETION_COST_ANNOTATION, FIELD_MANAGER};
+use futures_util::poll;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use self::cluster::Cluster;
 use crate::controller::{
-    build::tests::{BACKEND, FRONTEND},
+    build::tests::{BACKEND, FRONTEND, PITAYA},
     error::Failure,
 };
 
@@ -71,6 +72,34 @@ async fn what_the_manifest_does_not_ask_for_any_more_is_deleted_and_what_is_not_
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), ["DELETE services/connector-old"]);
     assert!(cluster.object("services/connector-foreign").is_some());
+}
+
+#[tokio::test]
+async fn a_run_waits_for_its_turn() {
+    let cluster = Cluster::with(BACKEND);
+    let turn = cluster.turn();
+    let mut run = pin!(cluster.run());
+    assert!(poll!(run.as_mut()).is_pending());
+    tokio::task::yield_now().await;
+    assert!(poll!(run.as_mut()).is_pending());
+    assert_eq!(cluster.requests(), [""; 0]);
+    drop(turn);
+    run.await.unwrap();
+}
+
+/// Servers take new certificates while they run.
+#[tokio::test]
+async fn a_new_authority_means_new_certificates_and_no_other_change() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    let certificate = || cluster.object("secrets/room-certificates").unwrap()["data"]["tls.crt"].clone();
+    let before = certificate();
+    cluster.delete("secrets/authority-game");
+    cluster.run().await.unwrap();
+    assert_ne!(certificate(), before);
+    assert_eq!(cluster.writes(), ["POST secrets", "PATCH secrets/room-certificates"]);
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
 }
 
 #[tokio::test]
@@ -218,6 +247,31 @@ async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     assert_eq!(object["status"]["desiredReplicas"], 4);
     assert_eq!(object["spec"].get("replicas"), None);
     assert_eq!(object["spec"]["autoscaling"], autoscaling);
+}
+
+#[tokio::test]
+async fn servers_in_another_language_hold_what_frontends_keep_to_them() {
+    let cluster = Cluster::with(PITAYA);
+    for index in 0..3 {
+        cluster.silent_server(&format!("ranking-{index}"));
+    }
+    cluster.frontend("connector-0", 21, &[("ranking-0", 5), ("ranking-2", 1)]).await;
+    cluster.frontend("connector-1", 22, &[("ranking-0", 4), ("room-0", 9)]).await;
+    cluster.settle().await;
+    assert_eq!(cluster.object("servertypes/ranking").unwrap()["status"]["sessions"], 10);
+    cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    for (index, cost) in ["9", "0", "1"].into_iter().enumerate() {
+        let pod = cluster.object(&format!("pods/ranking-{index}")).unwrap();
+        assert_eq!(pod["metadata"]["annotations"][DELETION_COST_ANNOTATION], cost);
+    }
+    cluster.edit("servertypes/ranking", |object| {
+        object["spec"] = json!({ "image": "a", "protocol": "pitaya", "autoscaling": {
+            "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 4,
+        } });
+    });
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.object("deployments/ranking").unwrap()["spec"]["replicas"], 3);
 }
 
 #[tokio::test]

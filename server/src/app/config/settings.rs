@@ -71,8 +71,8 @@ pub(crate) struct Server {
     /// is not set.
     #[serde(default, deserialize_with = "server_id")]
     pub(crate) id: Option<String>,
-    /// The namespace of the game: with `link.certificates` only servers of the same one get links. Not set: that of this
-    /// server's own certificate.
+    /// The namespace of the game. In Kubernetes servers are looked for in it; not set, in the pod's own, or in that of the
+    /// kubeconfig. With `link.certificates` only servers of it get links; not set, of that of this server's own certificate.
     #[serde(default)]
     pub(crate) namespace: Option<String>,
     /// How bodies are written: `json` or `protobuf`. Servers of one game use the same.
@@ -161,8 +161,6 @@ pub(crate) struct Topology {
     /// Whether the Kubernetes API is asked, as the pod's ServiceAccount or, outside of a pod, as the kubeconfig says. Not
     /// set: in a pod whose ServiceAccount is mounted.
     pub(crate) kubernetes: Option<bool>,
-    /// The namespace in which servers are looked for. Not set: the pod's own, or that of the kubeconfig.
-    pub(crate) namespace: Option<String>,
 }
 
 /// What a server type may be called: routes are split at dots, and a name ends up in labels and host names.

@@ -141,7 +141,7 @@ fn an_unknown_key_is_named_with_its_source_and_the_nearest() {
     assert_eq!(file("linger: 5s"), "config.yaml: unknown key linger; the nearest is drain.linger");
     assert_eq!(
         file("topology: { etcd: x }"),
-        "config.yaml: unknown key topology.etcd; there are directory, kubernetes, namespace"
+        "config.yaml: unknown key topology.etcd; there are directory, kubernetes"
     );
     assert_eq!(
         refused("server: { type: room, requestTimeot: 5s }", &[], &[]),
@@ -306,7 +306,7 @@ fn a_server_takes_what_the_image_contract_gives() {
         frontend:
           acceptors:
             - { name: tcp, protocol: TCP, port: 3250 }
-            - { name: ws, protocol: WebSocket, port: 3251, tls: { secretName: game }, proxyProtocol: true }
+            - { name: ws, protocol: WebSocket, port: 3251, tls: { secretName: game }, proxyProtocol: true, trustedProxies: [10.0.0.0/8] }
         drain: { linger: 1s, deadline: 1m30s, spread: 2s }
         config: { server: { workers: 3 } }
     ";
@@ -337,6 +337,7 @@ fn a_server_takes_what_the_image_contract_gives() {
         assert_eq!(listen, [("tcp", client(3250)), ("ws", client(3251))]);
         let [plain, encrypted] = settings.acceptor.listen.as_slice() else { panic!("there are two") };
         assert!(plain.tls.is_none() && !plain.proxy_protocol && encrypted.proxy_protocol);
+        assert_eq!(encrypted.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
         let tls = encrypted.tls.as_ref().unwrap();
         assert!(tls.certificate.ends_with("ws/tls.crt") && tls.key.ends_with("ws/tls.key"), "{tls:?}");
         assert_eq!(settings.drain.linger, Duration::from_secs(1));

@@ -30,6 +30,7 @@ impl Manifest {
         for acceptor in server_type.spec.frontend.iter_mut().flat_map(|frontend| &mut frontend.acceptors) {
             acceptor.tls = None;
             acceptor.proxy_protocol = false;
+            acceptor.trusted_proxies.clear();
         }
         Self { name, document, server_type }
     }

@@ -259,11 +259,14 @@ async fn a_sticky_choice_outlives_idle_times_and_ends_with_its_server() {
     let (_network, fars, mut sender) = start(Policy::Sticky).await;
     sender.send(1).await;
     let (first, second) = busy(&fars);
+    let links = [first, second].map(|far| sender.near.router.link(&far.server.id).unwrap());
+    let kept = || links.each_ref().map(|link| link.sessions());
     for number in 2..20 {
         assert!(first.answer());
         sender.settle().await;
         sender.send(1).await;
         assert_eq!(first.taken(), [number.to_string()]);
+        assert_eq!(kept(), [1, 0]);
     }
     // Always one in flight, and never a moment to choose in: it leaves all the same.
     sender.near.publish(&[second]);
@@ -273,6 +276,9 @@ async fn a_sticky_choice_outlives_idle_times_and_ends_with_its_server() {
     assert!(first.answer());
     sender.settle().await;
     assert_eq!((first.taken(), second.taken()), (vec![], vec!["20".to_owned()]));
+    assert_eq!(kept(), [0, 1]);
+    drop(sender);
+    assert_eq!(kept(), [0, 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,9 @@ use crate::{members::Members, registration::Registration};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A variable with the address of a port that is to be in use.
+const LISTEN: &str = "CONFORMANCE_LISTEN";
+
 fn main() -> ExitCode {
     // A pod says the word itself.
     let typed: Vec<String> = std::env::args().skip(1).skip_while(|word| word == "serve").collect();
@@ -30,6 +33,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    // A listener of the game's own, which the framework knows nothing of.
+    let _listener = std::env::var(LISTEN).ok().map(std::net::TcpListener::bind);
     cereus::main_with(words, |app| {
         app.state(Members::default());
         app.service("testsvc", test_service::service());

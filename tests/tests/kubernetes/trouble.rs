@@ -1,0 +1,102 @@
+//! What is wrong with servers is a condition and an event that say what to do, and is gone when the manifest is put right.
+
+use cereus_tests::kubernetes::Namespace;
+use serde_json::{Value, json};
+
+use crate::{MINUTE, SERVER_IMAGE, SOON, cluster};
+
+/// A ServerType `room` with this spec.
+async fn apply(namespace: &Namespace, spec: &Value) {
+    let object = json!({
+        "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": "room" }, "spec": spec,
+    });
+    namespace.apply(&object.to_string()).await.unwrap();
+}
+
+/// A condition of the ServerType: its status, reason and message.
+fn condition<'a>(object: &'a Value, name: &str) -> Option<[&'a str; 3]> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    let condition = conditions.iter().find(|condition| condition["type"] == name)?;
+    // What is said of the manifest before this one does not count.
+    let is_new = condition["observedGeneration"] == object["metadata"]["generation"];
+    let text = |key: &str| condition[key].as_str();
+    is_new.then_some([text("status")?, text("reason")?, text("message")?])
+}
+
+/// A type with the spec `wrong` is degraded for this reason, and what is said of it has these words; with the spec `right`
+/// its servers take messages and nothing is wrong any more.
+async fn check(name: &str, wrong: Value, reason: &str, says: &[&str], right: Value) {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace(name).await.unwrap();
+    apply(&namespace, &wrong).await;
+    let degraded = |object: &Value| {
+        let [status, given, message] = condition(object, "Degraded")?;
+        (status == "True" && given == reason).then(|| message.to_owned())
+    };
+    let message = namespace.watch("servertypes", SOON, degraded).await.unwrap();
+    let told = |event: &Value| {
+        let is_it = event["involvedObject"]["kind"] == "ServerType" && event["reason"] == reason;
+        is_it.then(|| event.clone())
+    };
+    let event = namespace.watch("events", SOON, told).await.unwrap();
+    assert_eq!((&event["type"], &event["involvedObject"]["name"]), (&json!("Warning"), &json!("room")));
+    for part in says {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+        assert!(event["message"].as_str().unwrap().contains(part), "{part:?} is not in: {event}");
+    }
+    let object = namespace.get("gst/room").await.unwrap();
+    assert_eq!(condition(&object, "Ready").unwrap()[..2], ["False", "ServersNotReady"]);
+
+    apply(&namespace, &right).await;
+    let healed = |object: &Value| {
+        let is = |name: &str, wanted: &str| condition(object, name).is_some_and(|[status, ..]| status == wanted);
+        (is("Ready", "True") && is("Degraded", "False")).then_some(())
+    };
+    namespace.watch("servertypes", MINUTE, healed).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_had() {
+    let wrong = json!({ "image": "cereus.test/nowhere:1" });
+    let says = ["cereus.test/nowhere:1", "correct spec.image"];
+    check("trouble-image", wrong, "ImageNotPulled", &says, json!({ "image": SERVER_IMAGE })).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_the_server_does_not_take() {
+    let spec = |key: &str| json!({ "image": SERVER_IMAGE, "config": { "lanes": { key: 64 } } });
+    let says = ["unknown key lanes.session_mesages", "the nearest is lanes.session_messages", "correct spec.config"];
+    check("trouble-config", spec("session_mesages"), "ConfigRefused", &says, spec("session_messages")).await;
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there() {
+    let spec = |tls: Value| {
+        let mut acceptor = json!({ "name": "tcp", "protocol": "TCP", "port": 3250 });
+        acceptor.as_object_mut().unwrap().extend(tls.as_object().unwrap().clone());
+        json!({ "image": SERVER_IMAGE, "frontend": { "acceptors": [acceptor] } })
+    };
+    let wrong = spec(json!({ "tls": { "secretName": "game-tls" } }));
+    let says = ["game-tls", "kubectl create secret tls game-tls --cert=FILE --key=FILE"];
+    check("trouble-secret", wrong, "SecretMissing", &says, spec(json!({}))).await;
+}
+
+/// A frontend of a game that has a listener of its own.
+#[tokio::test]
+async fn a_port_that_is_in_use() {
+    let image = cluster().await.load_image("conformance", "trouble").await.unwrap();
+    let spec = |port: u16| {
+        let env = json!([{ "name": "CONFORMANCE_LISTEN", "value": "[::]:3251" }]);
+        let acceptors = json!([{ "name": "tcp", "protocol": "TCP", "port": port }]);
+        json!({ "image": image, "frontend": { "acceptors": acceptors }, "template": { "env": env } })
+    };
+    let says = ["[::]:3251", "Address already in use", "spec.frontend.acceptors"];
+    check("trouble-port", spec(3251), "PortInUse", &says, spec(3252)).await;
+}
+
+#[tokio::test]
+async fn a_port_that_servers_may_not_open() {
+    let spec = |port: u16| json!({ "image": SERVER_IMAGE, "frontend": { "acceptors": [{ "name": "tcp", "protocol": "TCP", "port": port }] } });
+    let says = ["[::]:80", "take a port from 1024 on"];
+    check("trouble-forbidden", spec(80), "PortForbidden", &says, spec(8080)).await;
+}
