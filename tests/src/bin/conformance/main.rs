@@ -20,7 +20,8 @@ use crate::{members::Members, registration::Registration};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let typed: Vec<String> = std::env::args().skip(1).collect();
+    // A pod says the word itself.
+    let typed: Vec<String> = std::env::args().skip(1).skip_while(|word| word == "serve").collect();
     let words = ["conformance".to_owned(), "serve".to_owned()].into_iter().chain(typed.iter().cloned());
     let mut registration = match Registration::from_arguments(&typed) {
         Ok(registration) => registration,
