@@ -39,15 +39,21 @@ fn the_resource_is_named_as_the_cluster_knows_it() {
 
 #[test]
 fn the_committed_files_are_those_that_are_generated() {
-    let crate_folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = [("servertypes.yaml", definition_yaml().unwrap()), ("CONTRACT.md", contract::document())];
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let definition = definition_yaml().unwrap();
+    let files = [
+        ("crds/servertypes.yaml", &definition),
+        // A chart contains all that it installs.
+        ("charts/cereus/files/servertypes.yaml", &definition),
+        ("crds/CONTRACT.md", &contract::document()),
+    ];
     for (name, generated) in files {
-        let path = crate_folder.join(name);
+        let path = repository.join(name);
         if std::env::var_os(UPDATE).is_some() {
-            std::fs::write(&path, &generated).unwrap();
+            std::fs::write(&path, generated).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == generated, "crds/{name} is old: run the tests of cereus-crds once with {UPDATE}=1");
+        assert!(committed == *generated, "{name} is old: run the tests of cereus-crds once with {UPDATE}=1");
     }
 }
 
