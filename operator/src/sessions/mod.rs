@@ -1,8 +1,8 @@
 //! How many sessions each server holds, asked of the servers themselves and remembered.
 //!
-//! A server is asked on its admin port, `GET /status`: at most every ten seconds while something depends on it (a drain, a
-//! scale-down, autoscaling), else every minute. However often a run is made in between, the answer is the one from
-//! before. A server that does not answer keeps no other from being asked, and is not counted.
+//! A server is asked on its admin port, `GET /status`: at most every ten seconds while something depends on it (a drain,
+//! autoscaling), else every minute, and once when there are to be fewer servers. However often a run is made in between,
+//! the answer is the one from before. A server that does not answer keeps no other from being asked, and is not counted.
 
 mod ask;
 #[cfg(test)]
@@ -89,7 +89,7 @@ impl Survey {
         let asked = Asked { at: Instant::now(), held: self.ask(pods).await };
         let held = asked.held.clone();
         self.asked.lock().insert(server_type.to_owned(), asked);
-        Counts { held, next: interval }
+        Counts { held, next: interval.max(OFTEN) }
     }
 
     /// Forget a type.
