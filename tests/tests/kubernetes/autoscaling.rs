@@ -21,7 +21,7 @@ async fn sessions_make_a_type_grow_and_their_end_makes_it_shrink_no_lower_than_i
     let drain = json!({ "linger": "0s", "deadline": "1s" });
     declare(cluster, &namespace, "connector", json!({ "autoscaling": autoscaling, "drain": drain })).await;
     ready(&namespace, "connector", 1).await;
-    let addresses = addresses(&namespace).await;
+    let addresses = addresses(&namespace, 1).await;
     let mut clients = Vec::new();
     for _ in 0..20 {
         clients.push(Client::connect(addresses.tcp, Transport::Tcp).await.unwrap());

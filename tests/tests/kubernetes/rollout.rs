@@ -29,7 +29,7 @@ async fn no_request_fails_while_a_backend_is_replaced() {
     declare(cluster, &namespace, "game", json!({ "replicas": 2 })).await;
     ready(&namespace, "connector", 1).await;
     ready(&namespace, "game", 2).await;
-    let addresses = addresses(&namespace).await;
+    let addresses = addresses(&namespace, 1).await;
     let quick = load(addresses, 16, &trial::route("game", trial::SERVER), "", Manner::Stays).await;
     // Some are always at work when a server is told to go.
     let slow = load(addresses, 8, &trial::route("game", trial::SLEEP), "700 x", Manner::Stays).await;
@@ -58,7 +58,7 @@ async fn clients_are_told_and_every_request_is_answered_while_a_frontend_is_repl
     declare(cluster, &namespace, "game", json!({ "replicas": 1 })).await;
     ready(&namespace, "connector", 2).await;
     ready(&namespace, "game", 1).await;
-    let addresses = addresses(&namespace).await;
+    let addresses = addresses(&namespace, 2).await;
     let asked = load(addresses, 16, &trial::route("game", trial::SERVER), "", Manner::Listens).await;
     let other = load(addresses, 32, &trial::route("connector", trial::SERVER), "", Manner::Reconnects).await;
     // Nearly always at work when their connection is closed.

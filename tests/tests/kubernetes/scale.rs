@@ -33,7 +33,7 @@ async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
     declare(cluster, &namespace, "game", json!({ "replicas": 2 })).await;
     ready(&namespace, "connector", 1).await;
     ready(&namespace, "game", 2).await;
-    let addresses = addresses(&namespace).await;
+    let addresses = addresses(&namespace, 1).await;
     let who = trial::route("game", trial::SERVER);
     let load = servers::load(addresses, 24, &who, "", Manner::Stays).await;
     load.bodies(2).await.unwrap();

@@ -1,6 +1,7 @@
 //! Conformance servers on the cluster: a frontend `connector` and backends `game`, their pods, and clients of them.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -9,10 +10,12 @@ use cereus_crds::names::{ADMIN_PORT_NUMBER, DELETION_COST_ANNOTATION, SERVER_LAB
 use cereus_tests::{
     client::{Client, Transport},
     cluster::http,
+    conformance::trial,
     kubernetes::{Cluster, Namespace},
     load::{Addresses, Load, Manner, Plan},
     process::eventually,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -125,14 +128,22 @@ pub(crate) async fn gone(namespace: &Namespace, pods: &[Pod]) {
     }
 }
 
-/// The addresses of the Service of the frontends, which lead to one that answers.
-pub(crate) async fn addresses(namespace: &Namespace) -> Addresses {
+/// The addresses of the Service of the frontends, which lead to each of so many. It leads to a frontend a little later than
+/// that is ready.
+pub(crate) async fn addresses(namespace: &Namespace, frontends: usize) -> Addresses {
     let service = namespace.get("service/connector").await.unwrap()["spec"]["clusterIP"].take();
     let address: IpAddr = service.as_str().unwrap().parse().unwrap();
     let addresses = Addresses { tcp: (address, TCP).into(), websocket: (address, WEBSOCKET).into() };
     for (address, transport) in [(addresses.tcp, Transport::Tcp), (addresses.websocket, Transport::WebSocket)] {
-        let connect = || async { Client::connect(address, transport).await.map(Some) };
-        eventually("way through the Service", SOON, connect).await.unwrap();
+        let seen = Mutex::new(BTreeSet::new());
+        let meet = || async {
+            let client = Client::connect(address, transport).await?;
+            let server = client.request(&trial::route("connector", trial::SERVER), "").await?.text()?;
+            let mut seen = seen.lock();
+            seen.insert(server);
+            Ok((seen.len() == frontends).then_some(()))
+        };
+        eventually("way to all frontends through the Service", SOON, meet).await.unwrap();
     }
     addresses
 }
