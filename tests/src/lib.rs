@@ -20,6 +20,7 @@ pub mod cluster;
 pub mod conformance;
 pub mod dev;
 pub mod kubernetes;
+pub mod load;
 pub mod network;
 pub mod pitaya;
 pub mod process;

@@ -46,6 +46,8 @@ pub(crate) struct Connection {
 struct State {
     queue: Queue,
     ending: Option<Ending>,
+    /// It ends as soon as everything that the client asked for is answered.
+    leaving: bool,
     /// The connection's task.
     task: Option<Waker>,
     /// The task runs, or will run: no need to wake it.
@@ -82,6 +84,8 @@ pub(super) enum Settled {
     Write,
     /// Somebody called [`Client::wake`].
     Again,
+    /// End when the client waits for no answer; else sleep until woken.
+    Leave,
     /// End.
     End(Ending),
 }
@@ -143,6 +147,13 @@ impl Connection {
         self.state.lock().end(Ending::Gently(reason));
     }
 
+    /// End the connection as `close` does, but take no more of its messages and answer those that were taken first.
+    pub(super) fn leave(&self) {
+        let mut state = self.state.lock();
+        state.leaving = true;
+        state.wake();
+    }
+
     /// What is queued for the client or on its way to the socket.
     pub(super) fn waiting(&self) -> Amount {
         self.state.lock().queue.waiting()
@@ -179,7 +190,7 @@ impl Connection {
         !known
     }
 
-    /// What is left to do; fills `batch` when it is empty. The last call before the task sleeps returns `Idle`.
+    /// What is left to do; fills `batch` when it is empty. The last call before the task sleeps returns `Idle` or `Leave`.
     pub(super) fn settle(&self, batch: &mut Batch) -> Settled {
         let mut state = self.state.lock();
         if let Some(ending) = state.ending {
@@ -196,7 +207,7 @@ impl Connection {
             return Settled::Again;
         }
         state.awake = false;
-        Settled::Idle
+        if state.leaving { Settled::Leave } else { Settled::Idle }
     }
 
     /// More for the batch, whatever was decided about the connection.

@@ -32,6 +32,8 @@ pub(crate) struct Notes {
     pub(crate) deadline: Mutex<Option<Instant>>,
     /// How many more messages there is room for.
     pub(crate) room: AtomicUsize,
+    /// An answer is owed.
+    pub(crate) owing: AtomicBool,
     /// Answer every request with its own body, at once.
     pub(crate) echo: AtomicBool,
     events: mpsc::Sender<Event>,
@@ -90,6 +92,11 @@ impl Conversation for Notes {
         self.room.load(SeqCst) == 0
     }
 
+    fn finish(&self) -> bool {
+        self.room.store(0, SeqCst);
+        self.owing.load(SeqCst)
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         *self.deadline.lock()
     }
@@ -120,6 +127,7 @@ impl Conversations for Opener {
             client,
             deadline: Mutex::default(),
             room: AtomicUsize::new(1_000_000),
+            owing: AtomicBool::default(),
             echo: AtomicBool::default(),
             events,
             told: told.into(),

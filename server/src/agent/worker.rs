@@ -90,23 +90,35 @@ impl Worker {
         self.turning_away.cancel();
     }
 
-    /// Close every connection, evenly over `spread`, so that they do not all come back somewhere at the same moment. No
-    /// client is kicked. Returns when all are told; their tasks end soon after.
-    pub(crate) async fn close_all(&self, spread: Duration) {
+    /// Close every connection when what it asked for is answered, evenly over `spread`, so that they do not all come back
+    /// somewhere at the same moment. No client is kicked. Returns when all are told; their tasks end soon after.
+    pub(crate) async fn dismiss_all(&self, spread: Duration) {
         let start = Instant::now();
         let connections = self.live_weakly();
         let count = u32::try_from(connections.len()).unwrap_or(u32::MAX).max(1);
         for (index, connection) in (0..count).zip(connections) {
             sleep_until(start + spread * index / count).await;
             if let Some(connection) = connection.upgrade() {
-                connection.close(CloseReason::Draining);
+                connection.leave();
             }
         }
-        // What came meanwhile. New ones see the token after they are listed, so none is missed.
-        self.closing.cancel();
+        self.close_those_that_come();
+        for connection in self.live() {
+            connection.leave();
+        }
+    }
+
+    /// Close every connection now.
+    pub(crate) fn close_all(&self) {
+        self.close_those_that_come();
         for connection in self.live() {
             connection.close(CloseReason::Draining);
         }
+    }
+
+    /// New ones see the token after they are listed: none is missed by who goes through the list after this.
+    fn close_those_that_come(&self) {
+        self.closing.cancel();
     }
 
     /// What waits to be written to the clients, now. Looks at each connection, so it is not for the path of messages.

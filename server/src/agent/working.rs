@@ -88,8 +88,11 @@ impl<T: Transport> Working<T> {
             };
             match settled {
                 Settled::End(ending) => return Err(ending),
-                Settled::Idle | Settled::Write if reading == Reading::Interrupted => break,
-                Settled::Idle | Settled::Write => return Ok(()),
+                Settled::Leave if !self.member.conversation().finish() => {
+                    return Err(Ending::Gently(CloseReason::Draining));
+                }
+                Settled::Idle | Settled::Leave | Settled::Write if reading == Reading::Interrupted => break,
+                Settled::Idle | Settled::Leave | Settled::Write => return Ok(()),
                 // An earlier deadline, or room again.
                 Settled::Again => self.clock.ask_again(),
             }

@@ -19,6 +19,9 @@ use super::workers::{Background, Workers};
 /// How long tasks may take to end when everything has been closed.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
+/// How long after the deadline of a drain requests may still be answered. A pod is killed 30 s after it.
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
+
 /// Be a server until it is asked to stop, by a signal or as the settings say.
 pub(crate) fn run(settings: Settings, application: Application) -> anyhow::Result<()> {
     let background = Background::start()?;
@@ -131,26 +134,36 @@ async fn drain(server: &Arc<Server>) -> bool {
         node.agents.turn_away();
     }
     let spread = config.spread();
-    if timeout_at(deadline - spread, ended(server)).await.is_ok() {
+    let ended = async {
+        left(server).await;
+        server.shared.pins.none().await;
+        worked(server).await;
+    };
+    if timeout_at(deadline - spread, ended).await.is_ok() {
         return true;
     }
-    let closings = server.nodes.iter().zip(&server.spawners).map(|(node, spawner)| {
+    let dismissals = server.nodes.iter().zip(&server.spawners).map(|(node, spawner)| {
         let agents = node.agents.clone();
-        spawner.spawn(async move { agents.close_all(spread).await })
+        spawner.spawn(async move { agents.dismiss_all(spread).await })
     });
-    let closings: Vec<_> = closings.collect();
+    let dismissals: Vec<_> = dismissals.collect();
     let rest = async {
-        for closing in closings {
+        for dismissal in dismissals {
             // A worker that stops drops the task; its connections are gone with it.
-            let _ = closing.await;
+            let _ = dismissal.await;
         }
-        ended(server).await;
+        left(server).await;
+        let is_unpinned = timeout_at(deadline, server.shared.pins.none()).await.is_ok();
+        worked(server).await;
+        is_unpinned
     };
-    timeout_at(deadline + GRACE, rest).await.is_ok()
+    // No answer takes longer than this, and so no connection is left then.
+    let last = server.settings.server.request_timeout.min(LAST_ANSWERS) + GRACE;
+    timeout_at(deadline + last, rest).await.unwrap_or(false)
 }
 
-/// Resolves when no client is connected, every caller knows that this server is going, and no work or pin is left.
-async fn ended(server: &Server) {
+/// Resolves when no client is connected and every caller knows that this server is going.
+async fn left(server: &Server) {
     for connections in &server.connections {
         connections.tracker().close();
         connections.tracker().wait().await;
@@ -162,7 +175,10 @@ async fn ended(server: &Server) {
         }
         progress.await;
     }
-    server.shared.pins.none().await;
+}
+
+/// Resolves when no work is left.
+async fn worked(server: &Server) {
     for work in server.shared.work.iter() {
         work.tracker().close();
         work.tracker().wait().await;
@@ -173,7 +189,7 @@ async fn ended(server: &Server) {
 async fn close(server: &Server) {
     server.stop_accepting();
     for node in &server.nodes {
-        node.agents.close_all(Duration::ZERO).await;
+        node.agents.close_all();
     }
     let deadline = Instant::now() + GRACE;
     for connections in &server.connections {

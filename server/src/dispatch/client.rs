@@ -29,6 +29,10 @@ pub(crate) trait Conversation: Send + Sync + 'static {
     /// The session's bound is reached: stop reading until [`Client::wake`]. Asked before each message.
     fn is_full(&self) -> bool;
 
+    /// Take no more messages: [`is_full`](Self::is_full) from now on. Whether an answer is still owed; each comes by
+    /// [`Client::respond`]. Asked again after that.
+    fn finish(&self) -> bool;
+
     /// When [`expire`](Self::expire) has to be called next. Cheap: asked whenever something may have changed.
     fn next_deadline(&self) -> Option<Instant>;
 

@@ -43,6 +43,8 @@ struct State {
     open: OpenRequests,
     flows: Vec<Flow>,
     visited: Visits,
+    /// No more messages are taken.
+    finishing: bool,
     closed: Option<CloseReason>,
 }
 
@@ -226,7 +228,7 @@ impl Dialogue {
     }
 
     fn is_full_in(&self, state: &State) -> bool {
-        state.open.len() >= self.dispatcher.parts.session_messages
+        state.finishing || state.open.len() >= self.dispatcher.parts.session_messages
     }
 
     /// After a forwarded message has ended: the flow goes on, and a closed session says goodbye once nothing waits.
@@ -362,6 +364,12 @@ impl Conversation for Dialogue {
 
     fn is_full(&self) -> bool {
         self.is_full_in(&self.state.lock())
+    }
+
+    fn finish(&self) -> bool {
+        let mut state = self.state.lock();
+        state.finishing = true;
+        state.open.owes_an_answer()
     }
 
     fn next_deadline(&self) -> Option<Instant> {

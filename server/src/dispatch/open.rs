@@ -49,6 +49,11 @@ impl OpenRequests {
         self.entries.len()
     }
 
+    /// Whether the client waits for an answer.
+    pub(super) fn owes_an_answer(&self) -> bool {
+        self.entries.iter().any(|(_, open)| open.answer.is_some())
+    }
+
     /// The place of the message of `slot` among all that the connection sent.
     pub(super) fn number(&self, slot: usize) -> u64 {
         self.entries.get(slot).map_or(0, |open| open.number)

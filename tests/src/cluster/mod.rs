@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     client::{Client, Options, Transport},
+    load::Addresses,
     network::Network,
     process::{Process, Program, binary, free_address},
 };
@@ -240,6 +241,11 @@ impl Cluster {
     pub fn address(&self, transport: Transport) -> anyhow::Result<SocketAddr> {
         let frontend = self.servers.iter().find(|server| server.role == Role::Frontend);
         frontend.context("the cluster has no frontend")?.address(transport)
+    }
+
+    /// Where the first frontend listens, for clients of both transports.
+    pub fn addresses(&self) -> anyhow::Result<Addresses> {
+        Ok(Addresses { tcp: self.address(Transport::Tcp)?, websocket: self.address(Transport::WebSocket)? })
     }
 
     /// What the server of that name says about itself.

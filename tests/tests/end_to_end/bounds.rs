@@ -5,7 +5,7 @@ use std::time::Duration;
 use cereus_tests::{client::Transport, cluster::Cluster, conformance::trial, process::eventually};
 use serde_json::Value;
 
-use crate::{TRANSPORTS, assert_serves, json_cluster, load::Load, reachable};
+use crate::{TRANSPORTS, assert_serves, json_cluster, load, reachable};
 
 /// How long a server may take to clear away what a client left: the deadline of its requests, the grace of their
 /// handlers, and a little.
@@ -93,15 +93,15 @@ async fn clients_that_vanish_under_load_leave_nothing_behind() {
     assert!(before.iter().all(|(_, number)| number.is_number()), "{before:?}");
     for _ in 0..3 {
         // Some are pinned to the backend, and some keep their own server busy.
-        let pinned = Load::start(&cluster, 10, &trial::route("game", trial::PIN), "20 x").await;
-        let load = Load::start(&cluster, 20, &trial::route("game", trial::SLEEP), "20 x").await;
-        let local = Load::start(&cluster, 10, &trial::route("connector", trial::SLEEP_CONCURRENT), "20 x").await;
-        load.answers(200).await;
-        local.answers(50).await;
-        pinned.answers(50).await;
+        let pinned = load(&cluster, 10, &trial::route("game", trial::PIN), "20 x").await;
+        let remote = load(&cluster, 20, &trial::route("game", trial::SLEEP), "20 x").await;
+        let local = load(&cluster, 10, &trial::route("connector", trial::SLEEP_CONCURRENT), "20 x").await;
+        remote.answers(200).await.unwrap();
+        local.answers(50).await.unwrap();
+        pinned.answers(50).await.unwrap();
         assert_ne!(cluster.status("game-1").await.unwrap()["pins"], 0);
         // Dropped with requests in flight.
-        drop((pinned, load, local));
+        drop((pinned, remote, local));
     }
     let cleared = || async {
         let now = left_behind(&cluster).await?;

@@ -12,7 +12,7 @@ use cereus_tests::{
 };
 use tempfile::TempDir;
 
-use crate::{NOTICE, TYPES, load::Load, reachable};
+use crate::{NOTICE, TYPES, load, reachable};
 
 /// A folder for each type, with its certificate.
 fn fill(folder: &Path, namespace: &str, by: &Authority, believe: &[&Authority]) {
@@ -88,8 +88,8 @@ async fn certificates_and_their_authority_are_replaced_under_load() {
     let (folder, old, new) = (TempDir::new().unwrap(), Authority::new().unwrap(), Authority::new().unwrap());
     fill(folder.path(), "game", &old, &[&old]);
     let mut cluster = start(folder.path(), 2).await;
-    let load = Load::start(&cluster, 10, &trial::route("game", trial::SLEEP), "2 x").await;
-    load.answers(200).await;
+    let load = load(&cluster, 10, &trial::route("game", trial::SLEEP), "2 x").await;
+    load.answers(200).await.unwrap();
     let mut names = vec!["connector-1".to_owned(), "game-1".to_owned(), "game-2".to_owned()];
     // Believe both, show the new, believe only the new.
     let steps: [(&Authority, &[&Authority]); 3] = [(&old, &[&old, &new]), (&new, &[&old, &new]), (&new, &[&new])];
@@ -102,11 +102,11 @@ async fn certificates_and_their_authority_are_replaced_under_load() {
         }
         // Its links are made with what holds now.
         names.push(cluster.add(Role::Backend, "game").await.unwrap());
-        load.answers(200).await;
+        load.answers(200).await.unwrap();
     }
     cluster.process("game-1").unwrap().terminate(START_TIMEOUT).await.unwrap();
-    load.answers(200).await;
-    let outcome = load.stop().await;
+    load.answers(200).await.unwrap();
+    let outcome = load.stop().await.unwrap();
     assert!(outcome.errors.is_empty(), "{outcome:?}");
     let status = cluster.status("connector-1").await.unwrap();
     let live = status["links"].as_array().unwrap().iter().filter(|link| link["standing"] == "live").count();

@@ -11,7 +11,7 @@ use cereus_tests::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{NOTICE, TRANSPORTS, assert_serves, json_cluster, reachable};
+use crate::{NOTICE, TRANSPORTS, TYPES, assert_serves, json_cluster, reachable};
 
 /// How long a server may take beyond its own deadlines.
 const STOP: Duration = Duration::from_secs(10);
@@ -63,6 +63,26 @@ async fn clients_that_asked_hear_of_the_end_and_nobody_is_kicked() {
         assert!(status.success(), "{status}");
         let taken = told.elapsed();
         assert!(taken > Duration::from_secs(4) && taken < Duration::from_secs(8), "{taken:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_frontend_closes_is_answered_by_it() {
+    for server_type in TYPES {
+        let mut cluster = impatient().await;
+        let asked = cluster.client_with(Transport::Tcp, &attentive()).await.unwrap();
+        let other = cluster.client(Transport::WebSocket).await.unwrap();
+        reachable(&asked, "game").await;
+        cluster.process("connector-1").unwrap().signal(Signal::TERM).unwrap();
+        asked.next_push().await.unwrap();
+        // It takes longer than connections are kept for.
+        let route = trial::route(server_type, trial::SLEEP);
+        let (one, two) = tokio::join!(asked.request(&route, "6000 x"), other.request(&route, "6000 x"));
+        for answer in [one, two] {
+            assert_eq!(answer.unwrap().text().unwrap(), "6000 x", "of {server_type}");
+        }
+        let status = cluster.process("connector-1").unwrap().ended(STOP).await.unwrap();
+        assert!(status.success(), "{status}");
     }
 }
 

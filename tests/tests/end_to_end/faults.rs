@@ -11,7 +11,7 @@ use cereus_tests::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{NOTICE, TYPES, assert_serves, json_cluster, load::Load, reachable};
+use crate::{NOTICE, TYPES, assert_serves, json_cluster, load, reachable};
 
 /// A frontend's request timeout, and a little for the way.
 const DEADLINE: Duration = Duration::from_millis(10_500);
@@ -21,12 +21,12 @@ const STOP: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn a_killed_backend_leaves_no_request_without_an_answer() {
     let mut cluster = json_cluster(2).await;
-    let load = Load::start(&cluster, 20, &trial::route("game", trial::SLEEP), "2 x").await;
-    load.answers(500).await;
+    let load = load(&cluster, 20, &trial::route("game", trial::SLEEP), "2 x").await;
+    load.answers(500).await.unwrap();
     cluster.process("game-1").unwrap().kill().await.unwrap();
-    load.answers(500).await;
-    let outcome = load.stop().await;
-    assert!(outcome.longest < DEADLINE, "{outcome:?}");
+    load.answers(500).await.unwrap();
+    let outcome = load.stop().await.unwrap();
+    assert!(outcome.longest() < DEADLINE, "{outcome:?}");
     let allowed = ["PIT-502", "PIT-503", "PIT-504"];
     let unexpected: BTreeMap<_, _> =
         outcome.errors.iter().filter(|(code, _)| !allowed.contains(&code.as_str())).collect();
@@ -62,25 +62,25 @@ async fn what_a_dead_backend_had_is_unknown_and_what_it_never_got_was_not_execut
 #[tokio::test]
 async fn a_stopped_backend_fails_no_request() {
     let mut cluster = json_cluster(2).await;
-    let load = Load::start(&cluster, 20, &trial::route("game", trial::SLEEP), "2 x").await;
-    load.answers(500).await;
+    let load = load(&cluster, 20, &trial::route("game", trial::SLEEP), "2 x").await;
+    load.answers(500).await.unwrap();
     let status = cluster.process("game-1").unwrap().terminate(STOP).await.unwrap();
     assert!(status.success(), "{status}");
-    load.answers(500).await;
-    let outcome = load.stop().await;
+    load.answers(500).await.unwrap();
+    let outcome = load.stop().await.unwrap();
     assert!(outcome.errors.is_empty(), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn an_added_backend_takes_traffic_within_two_seconds() {
     let mut cluster = json_cluster(1).await;
-    let load = Load::start(&cluster, 20, &trial::route("game", trial::SERVER), "").await;
-    load.answers(500).await;
+    let load = load(&cluster, 20, &trial::route("game", trial::SERVER), "").await;
+    load.answers(500).await.unwrap();
     cluster.add(Role::Backend, "game").await.unwrap();
     let added = Instant::now();
-    let servers = load.bodies(2).await;
+    let servers = load.bodies(2).await.unwrap();
     assert!(added.elapsed() < Duration::from_secs(2), "{:?}: {servers:?}", added.elapsed());
-    let outcome = load.stop().await;
+    let outcome = load.stop().await.unwrap();
     assert!(outcome.errors.is_empty(), "{outcome:?}");
 }
 

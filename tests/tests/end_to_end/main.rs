@@ -15,7 +15,6 @@ mod check;
 mod drain;
 mod faults;
 mod heartbeats;
-mod load;
 mod malformed;
 mod network;
 mod order;
@@ -32,6 +31,7 @@ use cereus_tests::{
     client::{Client, Transport},
     cluster::{Cluster, Serializer},
     conformance::trial,
+    load::{Load, Plan},
     process::eventually,
 };
 
@@ -58,4 +58,9 @@ async fn reachable(client: &Client, server_type: &str) -> String {
 async fn assert_serves(client: &Client) {
     let reply = client.request("connector.bench.echo", "still here").await.unwrap();
     assert_eq!(reply.text().unwrap(), "still here");
+}
+
+/// Clients of the first frontend that ask for `route` all the time.
+async fn load(cluster: &Cluster, clients: usize, route: &str, body: &str) -> Load {
+    Load::start(Plan::new(cluster.addresses().unwrap(), clients, route, body)).await.unwrap()
 }

@@ -11,7 +11,7 @@ use cereus_tests::{
 };
 use tokio::time::Instant;
 
-use crate::{load::Load, reachable};
+use crate::{load, reachable};
 
 /// How long a silent server may still be chosen.
 const NOTICED: Duration = Duration::from_secs(5);
@@ -43,8 +43,8 @@ async fn a_peer_behind_dropped_packets_is_not_chosen_after_five_seconds() {
     let both = || async { Ok((answering(&client, 20).await.len() == 2).then_some(())) };
     eventually("answers of both servers", NOTICED, both).await.unwrap();
 
-    let load = Load::start(&cluster, 8, &trial::route("game", trial::SERVER), "").await;
-    load.answers(200).await;
+    let load = load(&cluster, 8, &trial::route("game", trial::SERVER), "").await;
+    load.answers(200).await.unwrap();
     network.forward(false).unwrap();
     tokio::time::sleep_until(Instant::now() + NOTICED).await;
     // Not for lack of answers alone: every worker has given its link up.
@@ -62,8 +62,8 @@ async fn a_peer_behind_dropped_packets_is_not_chosen_after_five_seconds() {
     assert!(taken < Duration::from_secs(2), "100 requests took {taken:?}");
 
     // What was on its way there is answered all the same.
-    let outcome = load.stop().await;
-    assert!(outcome.longest < DEADLINE, "{outcome:?}");
+    let outcome = load.stop().await.unwrap();
+    assert!(outcome.longest() < DEADLINE, "{outcome:?}");
     let allowed = |code: &String| ["PIT-502", "PIT-503", "PIT-504"].contains(&code.as_str());
     assert!(outcome.errors.keys().all(allowed), "{outcome:?}");
 

@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod autoscaling;
 mod charts;
 mod commands;
 mod counts;
@@ -21,6 +22,9 @@ mod operators;
 mod outage;
 mod ownership;
 mod players;
+mod rollout;
+mod scale;
+mod servers;
 mod steady;
 mod topology;
 mod trouble;

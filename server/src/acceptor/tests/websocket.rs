@@ -152,7 +152,7 @@ async fn the_close_is_answered() {
 async fn a_drain_tells_the_client_to_come_back() {
     let (running, mut client, notes) = start_working().await;
     notes.push("before", "").expect("there is room");
-    running.bench.worker.close_all(Duration::ZERO).await;
+    running.bench.worker.close_all();
     assert_eq!(&packet(&mut client).await[6..], b"before");
     assert_eq!(close_code(&mut client).await, Some(CloseCode::Restart));
     ended(running, CloseReason::Draining).await;

@@ -1,12 +1,13 @@
 //! A server that drains.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use super::{PLAIN_HANDSHAKE, bench_with, connect, connect_as, connect_working};
 use crate::{
-    agent::testing::{ACK, handshake},
+    agent::testing::{ACK, handshake, request},
     session::CloseReason,
 };
 
@@ -36,7 +37,7 @@ async fn what_is_left_is_closed_over_time_without_a_kick() {
     }
     let mut stranger = connect(&bench);
     let start = Instant::now();
-    let closing = bench.worker.close_all(Duration::from_secs(20));
+    let closing = bench.worker.dismiss_all(Duration::from_secs(20));
     let watching = async {
         let mut times = Vec::new();
         for (client, notes) in &mut connected {
@@ -57,6 +58,24 @@ async fn what_is_left_is_closed_over_time_without_a_kick() {
         client.gone().await;
     }
     assert_eq!(bench.closed(), [(CloseReason::Draining, 12)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_is_answered_before_the_end_and_nothing_more_is_taken() {
+    let mut bench = bench_with(|_| ());
+    let (mut client, notes) = connect_working(&mut bench).await;
+    client.send(&request(1, "room.room.join", "one")).await;
+    notes.next_message().await;
+    notes.owing.store(true, SeqCst);
+    bench.worker.dismiss_all(Duration::ZERO).await;
+    sleep(Duration::from_secs(1)).await;
+    client.send(&request(2, "room.room.join", "two")).await;
+    notes.owing.store(false, SeqCst);
+    notes.client.respond(1, Ok(Bytes::from_static(b"done")));
+    assert_eq!(client.packet().await, (4, b"\x04\x01done".to_vec()));
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(notes.next_close().await, CloseReason::Draining);
+    client.gone().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +106,7 @@ async fn a_connection_that_is_listed_too_late_to_be_told_is_closed_all_the_same(
     client.packet().await;
     client.send(&ACK).await;
     // The connection's task has not run since.
-    bench.worker.close_all(Duration::ZERO).await;
+    bench.worker.close_all();
     assert_eq!(client.rest().await, b"");
     assert_eq!(bench.opened().await.next_close().await, CloseReason::Draining);
     client.gone().await;
