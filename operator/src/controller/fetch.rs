@@ -100,11 +100,14 @@ async fn count(observed: &Observed, context: &Context) -> Counts {
     }
 }
 
-/// How old an answer may be.
+/// How old an answer may be. Which servers go is decided once, when the manifest asks for fewer, by what they hold then.
 fn interval(server_type: &ServerType, observed: &Observed) -> Duration {
-    let scales_down = i64::from(observed.there().unwrap_or(0)) > i64::from(server_type.spec.desired_replicas());
-    let depends =
-        server_type.spec.autoscaling.is_some() || scales_down || observed.pods.iter().any(|pod| is_draining(pod));
+    let spec = &server_type.spec;
+    let fewer = i64::from(observed.there().unwrap_or(0)) > i64::from(spec.desired_replicas());
+    if fewer && spec.autoscaling.is_none() && !spec.paused {
+        return Duration::ZERO;
+    }
+    let depends = spec.autoscaling.is_some() || observed.pods.iter().any(|pod| is_draining(pod));
     if depends { OFTEN } else { SELDOM }
 }
 

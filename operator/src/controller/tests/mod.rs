@@ -214,15 +214,16 @@ async fn a_manifest_that_cannot_be_read_is_told_once_and_keeps_nothing_up() {
     assert_eq!(cluster.writes(), [""; 0]);
 }
 
-/// The servers answer on three addresses of this machine, and hold 9, 0 and 4 sessions.
+/// The servers answer on three addresses of this machine, and hold 9, 0 and 4 sessions. They came after servers were asked
+/// for the last time.
 #[tokio::test]
-async fn before_a_scale_down_each_pod_is_told_what_it_holds() {
+async fn before_a_scale_down_each_pod_is_told_what_it_holds_then() {
     let cluster = Cluster::with(BACKEND);
     cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(3));
+    cluster.settle().await;
     for (index, sessions) in [(0, 9), (1, 0), (2, 4)] {
         cluster.server(&format!("room-{index}"), index + 1, sessions).await;
     }
-    cluster.settle().await;
     cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(1));
     cluster.run().await.unwrap();
     let writes = cluster.writes();
