@@ -1,7 +1,7 @@
 //! How many sessions each server holds, asked of the servers themselves and remembered.
 //!
 //! A server is asked on its admin port, `GET /status`: at most every ten seconds while something depends on it (a drain,
-//! autoscaling), else every minute; and once more at the moments when it begins to take messages and when there are to be
+//! autoscaling), else every minute; once more at the moment when it begins to take messages, and once when there are to be
 //! fewer servers. However often a run is made in between, the answer is the one from before. A server that does not answer
 //! keeps no other from being asked, and is not counted.
 //!
@@ -156,8 +156,8 @@ impl Survey {
             }
         }
         let known = asked.servers.iter().filter_map(|(uid, server)| Some((uid.clone(), server.said.clone()?)));
-        let age = asked.all_at.map_or(Duration::ZERO, |at| at.elapsed());
-        (known.collect(), interval.max(OFTEN).saturating_sub(age))
+        let since = asked.all_at.map_or(Duration::ZERO, |at| at.elapsed());
+        (known.collect(), interval.max(OFTEN).saturating_sub(since))
     }
 
     /// The servers that are to be asked now: all when it is time, else those that take messages and did not before. They
