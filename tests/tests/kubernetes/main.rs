@@ -13,6 +13,7 @@ mod definition;
 mod harness;
 mod images;
 mod topology;
+mod values;
 
 use std::{path::Path, time::Duration};
 
@@ -23,6 +24,9 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
 /// How long the cluster may take for what it does at once.
 const SOON: Duration = Duration::from_secs(30);
+/// How long Kubernetes may take to delete what a deleted object owned. It looks for new kinds of resources every 30 s; what
+/// it has come upon before that it looks at again after pauses that double.
+const COLLECTED: Duration = Duration::from_mins(3);
 /// Where the operator runs.
 const OPERATOR_NAMESPACE: &str = "cereus-system";
 /// The stock binary with the built-in game, for ServerTypes of tests.
