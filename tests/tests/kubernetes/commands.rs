@@ -16,7 +16,7 @@ use cereus_tests::{
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::{OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, chart, cluster, cluster_alone, install};
+use crate::{COLLECTED, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, chart, cluster, cluster_alone, install};
 
 const README: &str = include_str!("../../../README.md");
 const OPERATOR_README: &str = include_str!("../../../operator/README.md");
@@ -282,7 +282,7 @@ async fn all_that_is_made_has_its_owner_and_goes_with_it() {
         names.filter(|name| !name.contains("connector")).collect::<Vec<_>>()
     };
     let gone = async || Ok(left().await.is_empty().then_some(()));
-    let gone = eventually("end of all of room", SOON, gone).await;
+    let gone = eventually("end of all of room", COLLECTED, gone).await;
     assert!(gone.is_ok(), "left are {:?}", left().await);
     namespace.condition("gst/connector", "Ready", SOON).await.unwrap();
 }

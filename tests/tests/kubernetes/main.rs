@@ -28,6 +28,7 @@ mod servers;
 mod steady;
 mod topology;
 mod trouble;
+mod values;
 
 use std::{path::Path, time::Duration};
 
@@ -40,6 +41,9 @@ const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
 const SOON: Duration = Duration::from_secs(30);
 /// How long it may take for what depends on servers that start.
 const MINUTE: Duration = Duration::from_mins(1);
+/// How long Kubernetes may take to delete what a deleted object owned. It looks for new kinds of resources every 30 s; what
+/// it has come upon before that it looks at again after pauses that double.
+const COLLECTED: Duration = Duration::from_mins(3);
 /// Where the operator runs.
 const OPERATOR_NAMESPACE: &str = "cereus-system";
 /// The stock binary with the built-in game, for ServerTypes of tests.
