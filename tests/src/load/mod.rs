@@ -17,6 +17,9 @@ use tokio::{sync::watch, task::JoinSet, time::Instant};
 use crate::client::{TIMEOUT, Transport};
 pub use outcome::{Closing, Outcome};
 
+/// How long answers may go on before there were as many different ones as are waited for.
+const BODIES_TIMEOUT: Duration = Duration::from_mins(1);
+
 /// Where clients connect; half of them over each.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -135,15 +138,18 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// When answers do not go on.
+    /// When so many do not come in time.
     pub async fn bodies(&self, count: usize) -> anyhow::Result<BTreeMap<String, Instant>> {
-        loop {
-            let bodies = self.shared.outcome.lock().bodies.clone();
-            if bodies.len() >= count {
-                return Ok(bodies);
+        let bodies = || self.shared.outcome.lock().bodies.clone();
+        let coming = async {
+            while bodies().len() < count {
+                self.answers(1).await?;
             }
-            self.answers(1).await.with_context(|| format!("{count} different answers do not come: {bodies:?}"))?;
-        }
+            anyhow::Ok(())
+        };
+        let come = tokio::time::timeout(BODIES_TIMEOUT, coming).await.map_err(anyhow::Error::from).flatten();
+        come.with_context(|| format!("{count} different answers do not come: {:?}", bodies()))?;
+        Ok(bodies())
     }
 
     /// Send no more, and wait for what is in flight.
