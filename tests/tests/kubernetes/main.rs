@@ -7,9 +7,13 @@
     reason = "a test may fail by panicking"
 )]
 
+mod autoscaling;
 mod definition;
 mod harness;
 mod images;
+mod rollout;
+mod scale;
+mod servers;
 mod topology;
 
 use std::{path::Path, time::Duration};

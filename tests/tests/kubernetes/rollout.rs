@@ -1,0 +1,123 @@
+//! New releases while people play.
+#![allow(clippy::print_stderr, reason = "what was measured is of interest when nothing fails, too")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use cereus_tests::{
+    conformance::trial,
+    kubernetes::Namespace,
+    load::{Closing, Manner},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    cluster,
+    servers::{PATIENCE, Pod, addresses, declare, gone, load, pods, ready, roll},
+};
+
+/// What the manifests say of the leave that frontends take.
+const SPREAD: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn no_request_fails_while_a_backend_is_replaced() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("rollout-backend").await.unwrap();
+    declare(cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
+    declare(cluster, &namespace, "game", json!({ "replicas": 2 })).await;
+    ready(&namespace, "connector", 1).await;
+    ready(&namespace, "game", 2).await;
+    let addresses = addresses(&namespace, 1).await;
+    let quick = load(addresses, 16, &trial::route("game", trial::SERVER), "", Manner::Stays).await;
+    // Some are always at work when a server is told to go.
+    let slow = load(addresses, 8, &trial::route("game", trial::SLEEP), "700 x", Manner::Stays).await;
+    quick.bodies(2).await.unwrap();
+    let old = pods(&namespace, "game").await;
+
+    roll(&namespace, "game").await;
+    gone(&namespace, &old).await;
+    let new = pods(&namespace, "game").await;
+    let said = quick.bodies(4).await.unwrap();
+    let everybody: BTreeSet<_> = old.iter().chain(&new).map(|pod| pod.says("game")).collect();
+    assert_eq!(said.into_keys().collect::<BTreeSet<_>>(), everybody);
+    for (name, load) in [("quick", quick), ("slow", slow)] {
+        load.answers(20).await.unwrap();
+        let outcome = load.stop().await.unwrap();
+        eprintln!("rollout of backends: {name}: {outcome}");
+        assert!(outcome.errors.is_empty(), "{name}: {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn clients_are_told_and_every_request_is_answered_while_a_frontend_is_replaced() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("rollout-frontend").await.unwrap();
+    declare(cluster, &namespace, "connector", json!({ "replicas": 2 })).await;
+    declare(cluster, &namespace, "game", json!({ "replicas": 1 })).await;
+    ready(&namespace, "connector", 2).await;
+    ready(&namespace, "game", 1).await;
+    let addresses = addresses(&namespace, 2).await;
+    let asked = load(addresses, 16, &trial::route("game", trial::SERVER), "", Manner::Listens).await;
+    let other = load(addresses, 32, &trial::route("connector", trial::SERVER), "", Manner::Reconnects).await;
+    // Nearly always at work when their connection is closed.
+    let slow = load(addresses, 16, &trial::route("game", trial::SLEEP), "1500 x", Manner::Reconnects).await;
+    other.bodies(2).await.unwrap();
+    let old = pods(&namespace, "connector").await;
+
+    let ((), ends) = tokio::join!(roll(&namespace, "connector"), ends(&namespace, &old));
+    gone(&namespace, &old).await;
+    for code in ends.values() {
+        assert_eq!(*code, 0, "a server that took its leave in time: {ends:?}");
+    }
+
+    for load in [&asked, &other, &slow] {
+        load.answers(20).await.unwrap();
+    }
+    let [asked, other, slow] = [asked, other, slow].map(async |load| load.stop().await.unwrap());
+    let (asked, other, slow) = tokio::join!(asked, other, slow);
+    for (name, outcome) in [("who asked", &asked), ("others", &other), ("slow", &slow)] {
+        eprintln!("rollout of frontends: {name}: {outcome}");
+        assert!(outcome.errors.is_empty(), "{name}: {outcome}");
+    }
+    // Those who asked left by themselves, and lost nothing.
+    assert!(asked.told >= 16 && asked.closings.is_empty() && asked.cut == 0, "{asked}");
+    // Nobody tells the others: what they send just when they are closed never arrives. What arrived is answered.
+    assert_eq!((other.told, slow.told), (0, 0));
+    for outcome in [&other, &slow] {
+        assert!(outcome.cut * 4 <= outcome.closings.len(), "{outcome}");
+    }
+    for pod in &old {
+        assert_spread(pod, &other.closings);
+    }
+}
+
+/// Wait until these pods have ended: the exit code of each.
+async fn ends(namespace: &Namespace, pods: &[Pod]) -> BTreeMap<String, i64> {
+    let mut ends = BTreeMap::new();
+    let look = |pod: &Value| {
+        if let Some(code) = pod.pointer("/status/containerStatuses/0/state/terminated/exitCode") {
+            ends.insert(pod["metadata"]["name"].as_str()?.to_owned(), code.as_i64()?);
+        }
+        pods.iter().all(|pod| ends.contains_key(&pod.name)).then(|| ends.clone())
+    };
+    namespace.watch("pods", PATIENCE, look).await.unwrap()
+}
+
+/// The connections that a frontend closed were closed over the time that the manifest says, not at once.
+fn assert_spread(pod: &Pod, closings: &[Closing]) {
+    let of_it = closings.iter().filter(|closing| closing.last.as_ref() == Some(&pod.says("connector")));
+    let mut times: Vec<_> = of_it.map(|closing| closing.at).collect();
+    times.sort_unstable();
+    assert!(times.len() >= 6, "{} closed {} clients", pod.name, times.len());
+    let (first, taken) = (times[0], times[times.len() - 1] - times[0]);
+    let quarter = |time: &tokio::time::Instant| ((*time - first).as_secs_f64() * 4.0 / taken.as_secs_f64()) as usize;
+    let mut quarters = [0; 4];
+    for time in &times {
+        quarters[quarter(time).min(3)] += 1;
+    }
+    eprintln!("rollout of frontends: {} closed {quarters:?} clients in {taken:?}", pod.name);
+    assert!(taken > SPREAD / 4, "{} clients of {} were closed within {taken:?}", times.len(), pod.name);
+    assert!(quarters.iter().all(|count| count * 2 <= times.len()), "{quarters:?}");
+}
