@@ -19,8 +19,8 @@ pub struct Outcome {
     pub closings: Vec<Closing>,
     /// Connections that were made.
     pub connections: usize,
-    /// Attempts to connect anew that failed.
-    pub refused: usize,
+    /// Attempts to connect anew that failed, by what went wrong.
+    pub refused: BTreeMap<String, usize>,
     /// The time that each answer took.
     pub times: Vec<Duration>,
 }
@@ -28,7 +28,7 @@ pub struct Outcome {
 /// A connection that the server closed.
 #[derive(Clone, Debug)]
 pub struct Closing {
-    /// When the client saw it.
+    /// When it ended.
     pub at: Instant,
     /// The last good answer on it.
     pub last: Option<String>,
@@ -54,7 +54,7 @@ impl fmt::Display for Outcome {
         write!(
             formatter,
             "{} answers ({:?} half, {:?} 99 of 100, {:?} all), errors {:?}, {} cut; {} connections, {} closed, {} told, \
-             {} refused",
+             refused {:?}",
             self.times.len(),
             self.percentile(50),
             self.percentile(99),

@@ -40,7 +40,9 @@ pub(super) async fn play(mut client: Client, transport: Transport, shared: Arc<S
         }
         let again = || async {
             let client = connect(transport, &shared).await;
-            shared.outcome.lock().refused += usize::from(client.is_err());
+            if let Err(error) = &client {
+                *shared.outcome.lock().refused.entry(format!("{error:#}")).or_default() += 1;
+            }
             client.map(Some)
         };
         client = eventually("way back in", TIMEOUT, again).await?;
@@ -69,7 +71,8 @@ async fn over(client: &Client, shared: &Shared) -> anyhow::Result<()> {
     if !client.is_open() {
         let how = client.closed().await?;
         ensure!(shared.plan.manner != Manner::Stays, "the server closed the connection: {how}");
-        shared.outcome.lock().closings.push(Closing { at: Instant::now(), last: last.into_inner() });
+        let end = client.wait_for("end of the connection", EventKind::is_end).await?;
+        shared.outcome.lock().closings.push(Closing { at: end.at, last: last.into_inner() });
     }
     Ok(())
 }
