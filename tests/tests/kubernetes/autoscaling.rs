@@ -19,7 +19,7 @@ async fn sessions_make_a_type_grow_and_their_end_makes_it_shrink_no_lower_than_i
     let namespace = cluster.namespace("autoscaling").await.unwrap();
     let autoscaling = json!({ "minReplicas": 1, "maxReplicas": 3, "sessionsPerReplica": 4, "scaleDownDelay": "1s" });
     let drain = json!({ "linger": "0s", "deadline": "1s" });
-    declare(cluster, &namespace, "connector", json!({ "autoscaling": autoscaling, "drain": drain })).await;
+    declare(&cluster, &namespace, "connector", json!({ "autoscaling": autoscaling, "drain": drain })).await;
     ready(&namespace, "connector", 1).await;
     let addresses = addresses(&namespace, 1).await;
     let mut clients = Vec::new();

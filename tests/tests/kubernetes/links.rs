@@ -1,6 +1,11 @@
 //! Who gets to which port of a server, and who gets a link.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use cereus::topology::{DirectoryWriter, Server};
 use cereus_crds::names::{self, ADMIN_PORT_NUMBER, LINK_PORT_NUMBER};
@@ -157,7 +162,7 @@ async fn only_who_has_a_certificate_of_the_cluster_gets_a_link() {
 
     for (folder, reason) in [(Some(&strange), "bad_certificate"), (None, "no_certificate")] {
         let before = room.refused(reason).await;
-        let (frontend, client) = room.caller(folder.map(|folder| folder.as_path())).await;
+        let (frontend, client) = room.caller(folder.map(PathBuf::as_path)).await;
         let tried = || async {
             // A request makes it try now.
             let answer = hello(&client).await?;

@@ -47,12 +47,12 @@ async fn what_leaves_the_manifest_leaves_the_cluster_and_what_others_added_stays
         let metadata = json!({ "name": name, "labels": labels, "ownerReferences": owners });
         json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata }).to_string()
     };
-    let owned = json!([{
+    let mine = json!([{
         "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "name": "connector", "controller": true,
         "uid": owner["metadata"]["uid"],
     }]);
     namespace.apply(&leftover("connector-theirs", json!([]))).await.unwrap();
-    namespace.apply(&leftover("connector-old", owned)).await.unwrap();
+    namespace.apply(&leftover("connector-old", mine)).await.unwrap();
     namespace.deleted("configmap/connector-old", SOON).await.unwrap();
 
     apply(&namespace, &[("a", 3250)], json!({})).await;

@@ -25,8 +25,8 @@ const SPREAD: Duration = Duration::from_secs(2);
 async fn no_request_fails_while_a_backend_is_replaced() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("rollout-backend").await.unwrap();
-    declare(cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
-    declare(cluster, &namespace, "game", json!({ "replicas": 2 })).await;
+    declare(&cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
+    declare(&cluster, &namespace, "game", json!({ "replicas": 2 })).await;
     ready(&namespace, "connector", 1).await;
     ready(&namespace, "game", 2).await;
     let addresses = addresses(&namespace, 1).await;
@@ -54,8 +54,8 @@ async fn no_request_fails_while_a_backend_is_replaced() {
 async fn clients_are_told_and_every_request_is_answered_while_a_frontend_is_replaced() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("rollout-frontend").await.unwrap();
-    declare(cluster, &namespace, "connector", json!({ "replicas": 2 })).await;
-    declare(cluster, &namespace, "game", json!({ "replicas": 1 })).await;
+    declare(&cluster, &namespace, "connector", json!({ "replicas": 2 })).await;
+    declare(&cluster, &namespace, "game", json!({ "replicas": 1 })).await;
     ready(&namespace, "connector", 2).await;
     ready(&namespace, "game", 1).await;
     let addresses = addresses(&namespace, 2).await;
@@ -112,10 +112,10 @@ fn assert_spread(pod: &Pod, closings: &[Closing]) {
     times.sort_unstable();
     assert!(times.len() >= 6, "{} closed {} clients", pod.name, times.len());
     let (first, taken) = (times[0], times[times.len() - 1] - times[0]);
-    let quarter = |time: &tokio::time::Instant| ((*time - first).as_secs_f64() * 4.0 / taken.as_secs_f64()) as usize;
     let mut quarters = [0; 4];
     for time in &times {
-        quarters[quarter(time).min(3)] += 1;
+        let quarter = (1..4).filter(|quarter| *time - first >= taken * *quarter / 4).count();
+        quarters[quarter] += 1;
     }
     eprintln!("rollout of frontends: {} closed {quarters:?} clients in {taken:?}", pod.name);
     assert!(taken > SPREAD / 4, "{} clients of {} were closed within {taken:?}", times.len(), pod.name);

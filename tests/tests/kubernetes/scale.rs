@@ -29,8 +29,8 @@ const PINS: usize = 3;
 async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("scale").await.unwrap();
-    declare(cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
-    declare(cluster, &namespace, "game", json!({ "replicas": 2 })).await;
+    declare(&cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
+    declare(&cluster, &namespace, "game", json!({ "replicas": 2 })).await;
     ready(&namespace, "connector", 1).await;
     ready(&namespace, "game", 2).await;
     let addresses = addresses(&namespace, 1).await;
@@ -111,7 +111,7 @@ async fn pin(addresses: Addresses, pods: &[Pod]) -> Vec<(Client, String)> {
 async fn the_frontends_with_the_fewest_clients_go() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("scale-frontends").await.unwrap();
-    declare(cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
+    declare(&cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
     ready(&namespace, "connector", 1).await;
     let old = pods(&namespace, "connector").await.remove(0);
     scale(&namespace, "connector", 3).await;
