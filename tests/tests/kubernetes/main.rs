@@ -7,6 +7,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod certificates;
 mod charts;
 mod commands;
 mod counts;
