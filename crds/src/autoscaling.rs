@@ -26,7 +26,8 @@ pub struct Autoscaling {
     /// How many servers there are at most, from 1 to 10000 and not less than `minReplicas`.
     #[schemars(range(min = 1, max = 10000))]
     pub max_replicas: i32,
-    /// How many sessions one server is to hold, at least 1: there are as many servers as are needed for that.
+    /// How many sessions one server is to hold, at least 1: there are as many servers as are needed for that. What counts
+    /// as one is told at `status.sessions`.
     #[schemars(range(min = 1))]
     pub sessions_per_replica: i32,
     /// For how long fewer servers must have been enough before one goes, from 0 to 24h; 5m when absent.

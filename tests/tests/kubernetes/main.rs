@@ -9,6 +9,7 @@
 
 mod audit;
 mod autoscaling;
+mod certificates;
 mod charts;
 mod commands;
 mod counts;
