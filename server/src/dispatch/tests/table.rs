@@ -97,6 +97,30 @@ async fn reading_pauses_at_the_bound_and_goes_on_below_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_finishes_takes_nothing_more_and_owes_until_the_last_answer() {
+    for (route, is_answered) in [("front.test.wait", true), ("room.test.wait", true), ("room.test.wait", false)] {
+        let desk = Desk::start().await;
+        assert!(!desk.dialogue.is_full());
+        desk.request(1, route);
+        quiet().await;
+        assert!(desk.dialogue.finish() && desk.dialogue.is_full(), "{route}");
+        if is_answered {
+            desk.journal.go();
+            assert!(route.starts_with("front") || desk.busy().0.answer());
+        } else {
+            desk.pass(TIMEOUT).await;
+        }
+        assert_eq!(desk.answers().await, [if is_answered { "1 1" } else { "1 PIT-504" }]);
+        assert!(!desk.dialogue.finish() && desk.dialogue.is_full(), "{route}");
+    }
+    // Nobody waits for the end of a notify.
+    let desk = Desk::start().await;
+    desk.send(MessageKind::Notify, 0, "front.test.wait");
+    quiet().await;
+    assert!(!desk.dialogue.finish());
+}
+
+#[tokio::test(start_paused = true)]
 async fn at_its_deadline_a_request_is_answered_once_wherever_it_is() {
     let desk = Desk::start().await;
     // Running here, queued here; running there, waiting for a choice.
