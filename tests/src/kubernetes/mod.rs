@@ -114,9 +114,14 @@ impl Cluster {
     /// `imagePullPolicy: Never`, or leave that to the tag, which is not `latest`.
     pub async fn load_image(&self, name: &str, tag: &str) -> anyhow::Result<String> {
         let image = format!("cereus.test/{name}:{tag}");
-        let arguments = [OsString::from(&image), binary(name)?.into()];
-        command::run(tokio::process::Command::new(script("load")).args(arguments), None).await?;
+        self.load_image_as(&image, name).await?;
         Ok(image)
+    }
+
+    /// The same under a name with a registry of its own choice.
+    pub async fn load_image_as(&self, image: &str, name: &str) -> anyhow::Result<()> {
+        let arguments = [OsString::from(image), binary(name)?.into()];
+        command::run(tokio::process::Command::new(script("load")).args(arguments), None).await.map(drop)
     }
 
     /// Kill a component such as `kube-apiserver` or `kubelet`, as a crash would, and wait until it is gone. No other test

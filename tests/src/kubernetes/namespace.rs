@@ -105,12 +105,19 @@ impl Namespace {
     /// A kubeconfig for a ServiceAccount of this namespace, with its rights alone.
     pub async fn kubeconfig(&self, account: &str) -> anyhow::Result<NamedTempFile> {
         let token = self.kubectl(&["create", "token", account]).await?;
-        let mut config: Value = serde_yaml::from_str(&fs::read_to_string(Path::new(RUN).join(KUBECONFIG))?)?;
-        let user = config.pointer_mut("/users/0/user/token").context("the administrator has no token")?;
-        *user = token.trim().into();
-        let mut file = NamedTempFile::new()?;
-        write!(file, "{config}")?;
-        Ok(file)
+        write_kubeconfig("/users/0/user/token", token.trim())
+    }
+
+    /// Run a command line in a folder, as the administrator would who works in this namespace: what it says on standard
+    /// output.
+    pub async fn shell(&self, folder: &Path, line: &str) -> anyhow::Result<String> {
+        let config = write_kubeconfig("/contexts/0/context/namespace", &self.name)?;
+        let command = command::inside(
+            "sh",
+            &["-c", r#"export KUBECONFIG="$0"; eval "$1""#, &config.path().display().to_string(), line],
+        );
+        let mut command = tokio::process::Command::from(command);
+        command::run(command.current_dir(folder), None).await.with_context(|| line.to_owned())
     }
 
     /// The address of a pod, once it has one.
@@ -150,6 +157,17 @@ impl Namespace {
             );
         }
     }
+}
+
+/// The administrator's kubeconfig, with one text in another's place.
+fn write_kubeconfig(place: &str, text: &str) -> anyhow::Result<NamedTempFile> {
+    let mut config: Value = serde_yaml::from_str(&fs::read_to_string(Path::new(RUN).join(KUBECONFIG))?)?;
+    let (parent, key) = place.rsplit_once('/').context("a place has a parent")?;
+    let parent = config.pointer_mut(parent).and_then(Value::as_object_mut);
+    parent.with_context(|| format!("the administrator's kubeconfig has no {place}"))?.insert(key.into(), text.into());
+    let mut file = NamedTempFile::new()?;
+    write!(file, "{config}")?;
+    Ok(file)
 }
 
 impl Drop for Namespace {

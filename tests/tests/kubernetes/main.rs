@@ -9,6 +9,7 @@
 
 mod audit;
 mod charts;
+mod commands;
 mod definition;
 mod faults;
 mod game;
@@ -19,10 +20,10 @@ mod outage;
 mod players;
 mod steady;
 mod topology;
+mod values;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::Context as _;
 use cereus_tests::{kubernetes::Cluster, process::eventually};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -30,10 +31,13 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 const DEFINITION: &str = include_str!("../../../crds/servertypes.yaml");
 /// How long the cluster may take for what it does at once.
 const SOON: Duration = Duration::from_secs(30);
+/// How long Kubernetes may take to delete what a deleted object owned. It looks for new kinds of resources every 30 s; what
+/// it has come upon before that it looks at again after pauses that double.
+const COLLECTED: Duration = Duration::from_mins(3);
 /// Where the operator runs.
 const OPERATOR_NAMESPACE: &str = "cereus-system";
 /// The stock binary with the built-in game, for ServerTypes of tests.
-const SERVER_IMAGE: &str = "cereus.test/cereus:test";
+const SERVER_IMAGE: &str = concat!("cereus:", env!("CARGO_PKG_VERSION"));
 
 /// The cluster of all tests, which has one operator for all namespaces, whole for as long as this is held. The calling test
 /// is in its network from now on.
@@ -57,24 +61,24 @@ async fn shared() -> &'static RwLock<Cluster> {
 
 async fn prepare() -> anyhow::Result<Cluster> {
     let cluster = Cluster::start()?;
-    let (operator, server) =
-        tokio::try_join!(cluster.load_image("cereus-operator", "test"), cluster.load_image("cereus", "test"))?;
-    assert_eq!(server, SERVER_IMAGE);
-    install(&cluster, &operator).await?;
+    // Where short names lead to.
+    let load = |name| {
+        let (cluster, image) = (&cluster, format!("docker.io/library/{name}:{}", env!("CARGO_PKG_VERSION")));
+        async move { cluster.load_image_as(&image, name).await }
+    };
+    tokio::try_join!(load("cereus-operator"), load("cereus"))?;
+    install(&cluster, &[]).await?;
     // The API server describes a new resource some moments after it serves it.
     let described = || async { cluster.kubectl(&["explain", "gst"]).await.map(Some) };
     eventually("ServerTypes in the API", SOON, described).await?;
     Ok(cluster)
 }
 
-/// Install the operator as users do, and wait until it works.
-async fn install(cluster: &Cluster, image: &str) -> anyhow::Result<()> {
-    let (repository, tag) = image.rsplit_once(':').context("the image has a tag")?;
-    let (repository, tag) = (format!("image.repository={repository}"), format!("image.tag={tag}"));
-    let values = ["--set", &repository, "--set", &tag, "--set", "image.pullPolicy=Never"];
+/// Install the operator as users do, and wait until it works; or give it these other values.
+async fn install(cluster: &Cluster, values: &[&str]) -> anyhow::Result<()> {
     let chart = chart("cereus");
-    let command = ["install", "cereus", &chart, "--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--wait"];
-    let installed = cluster.helm(&[&command[..], &["--timeout=1m"], &values].concat()).await;
+    let command = ["upgrade", "--install", "cereus", &chart, "--namespace", OPERATOR_NAMESPACE, "--create-namespace"];
+    let installed = cluster.helm(&[&command[..], &["--reset-values", "--wait", "--timeout=1m"], values].concat()).await;
     if let Err(error) = installed {
         let ask = async |arguments: &[&str]| {
             cluster.kubectl(&[&["--namespace", OPERATOR_NAMESPACE], arguments].concat()).await.unwrap_or_default()

@@ -58,6 +58,14 @@ pub(crate) fn commands(text: &str) -> Vec<String> {
     lines(blocks.flat_map(str::lines))
 }
 
+/// A document without one of its sections, and that section.
+pub(crate) fn without_section(text: &str, heading: &str) -> (String, String) {
+    let (before, rest) = text.split_once(&format!("\n## {heading}\n")).unwrap_or((text, ""));
+    let end = rest.find("\n## ").unwrap_or(rest.len());
+    let (section, after) = rest.split_at(end);
+    (format!("{before}{after}"), section.to_owned())
+}
+
 /// The lines of the first here-document of a shell script.
 pub(crate) fn heredoc(script: &str) -> Vec<String> {
     let body = script.split("<<'END'\n").nth(1).and_then(|rest| rest.split("\nEND\n").next()).unwrap_or_default();
@@ -90,6 +98,7 @@ fn documents_are_read() {
     assert_eq!(paths(text), ["server/src/"]);
     assert_eq!(commands(text), ["cargo run", "tests/run"]);
     assert_eq!(links(text), ["y.md"]);
+    assert_eq!(without_section("a\n## b\nc\n## d\n", "b"), ("a\n## d\n".to_owned(), "c".to_owned()));
     assert_eq!(heredoc("x=$(cat <<'END'\na b\n# c\nd\nEND\n)\n"), ["a b", "d"]);
 }
 

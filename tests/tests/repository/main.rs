@@ -102,6 +102,8 @@ fn documents_link_to_files_that_exist() {
         "CHANGELOG.md",
         "SECURITY.md",
         "charts/README.md",
+        "charts/operations.md",
+        "operator/README.md",
         "server/examples/README.md",
     ] {
         let path = root().join(document);
@@ -133,9 +135,12 @@ fn examples_are_short_and_listed_with_their_command() {
     check(&complaints);
 }
 
+/// Those on a cluster are run, and their output compared, by the tests on Kubernetes.
 #[test]
 fn commands_of_the_readme_are_those_that_are_run() {
-    let told = documents::commands(&sources::read(&root().join("README.md")));
+    let (local, on_cluster) = documents::without_section(&sources::read(&root().join("README.md")), "On Kubernetes");
+    assert!(on_cluster.contains("```sh\nhelm install "), "{on_cluster}");
+    let told = documents::commands(&local);
     let run = documents::heredoc(&sources::read(&root().join("tests/readme")));
     assert!(!told.is_empty());
     assert_eq!(told, run, "README.md tells (left) what tests/readme does not run (right)");
