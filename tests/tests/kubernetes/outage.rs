@@ -35,8 +35,10 @@ async fn players_notice_nothing_of_a_minute_without_the_api_server() {
     eventually("API for ServerTypes", SOON, scaled).await.unwrap();
     controllers.start().await.unwrap();
     scheduler.start().await.unwrap();
-    // By itself the kubelet looks again after up to a minute.
-    cluster.stop("kubelet").await.unwrap().start().await.unwrap();
+    // By themselves these look again after up to a minute, and no Service leads to new servers before.
+    for component in ["kubelet", "kube-proxy"] {
+        cluster.stop(component).await.unwrap().start().await.unwrap();
+    }
     namespace.wait("gst/room", "jsonpath={.status.readyReplicas}=3", game::START).await.unwrap();
     for group in [players, newcomers] {
         group.reach(3).await;
