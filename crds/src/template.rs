@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{Affinity, EnvVar, ResourceRequirements, Toleration, Volume, VolumeMount},
+    api::core::v1::{Affinity, EnvVar, LocalObjectReference, ResourceRequirements, Toleration, Volume, VolumeMount},
     apimachinery::pkg::api::resource::Quantity,
 };
 use kube::KubeSchema;
@@ -20,6 +20,10 @@ use crate::{
 const MOST_VARIABLES: usize = 128;
 /// Most volumes and most mounts: a rule looks for the volume of each mount.
 const MOST_VOLUMES: usize = 32;
+/// Most Secrets for registries.
+const MOST_PULL_SECRETS: usize = 16;
+/// Longest name of an object.
+const LONGEST_NAME: usize = 253;
 /// Longest name of a label or annotation: a prefix, a slash and a name.
 const LONGEST_VARIABLE: usize = 256;
 /// Longest name of a volume.
@@ -49,6 +53,10 @@ pub struct Template {
             .message("a variable that the image contract sets cannot be set here")
     )]
     pub env: Vec<EnvVar>,
+    /// The Secrets, by `name` and at most 16, with which the image is pulled from a private registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "pull_secrets")]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
     /// Labels that a node must have for servers of this type to run on it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::label_map")]
@@ -121,6 +129,10 @@ fn resources(generator: &mut SchemaGenerator) -> Schema {
 
 fn environment(generator: &mut SchemaGenerator) -> Schema {
     schema::list_of::<EnvVar>(generator, "name", MOST_VARIABLES, &[("name", LONGEST_VARIABLE)])
+}
+
+fn pull_secrets(generator: &mut SchemaGenerator) -> Schema {
+    schema::list_of::<LocalObjectReference>(generator, "name", MOST_PULL_SECRETS, &[("name", LONGEST_NAME)])
 }
 
 fn volumes(generator: &mut SchemaGenerator) -> Schema {

@@ -72,7 +72,7 @@ the operator's.
 | name | number | what |
 |---|---|---|
 | `{LINK_PORT}` | {LINK_PORT_NUMBER} | gRPC: links, and `protos.Pitaya/Call`; the latter alone for `protocol: pitaya` |
-| `{ADMIN_PORT}` | {ADMIN_PORT_NUMBER} | HTTP: `/livez`, `/readyz`, `/status`, `/metrics`, `/drain`; not for `protocol: pitaya` |
+| `{ADMIN_PORT}` | {ADMIN_PORT_NUMBER} | HTTP: `/livez`, `/readyz`, `/status`, `/drain`; not for `protocol: pitaya` |
 | of each acceptor | its `port` | clients |
 
 ## Probes

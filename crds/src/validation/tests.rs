@@ -34,6 +34,7 @@ const FULL: &str = "
     template:
       resources: { requests: { cpu: 500m, memory: 256Mi }, limits: { cpu: 2 } }
       env: [{ name: A, value: b }, { name: C, valueFrom: { fieldRef: { fieldPath: spec.nodeName } } }]
+      imagePullSecrets: [{ name: registry }]
       nodeSelector: { disk: ssd }
       tolerations: [{ key: games, operator: Exists, effect: NoSchedule }]
       affinity: { nodeAffinity: {} }

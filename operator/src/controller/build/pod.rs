@@ -47,6 +47,7 @@ pub(super) fn spec(valid: &Valid) -> PodSpec {
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
+        image_pull_secrets: Some(template.image_pull_secrets.clone()).filter(|list| !list.is_empty()),
         node_selector: Some(template.node_selector.clone()).filter(|labels| !labels.is_empty()),
         tolerations: Some(template.tolerations.clone()).filter(|list| !list.is_empty()),
         affinity: template.affinity.clone(),

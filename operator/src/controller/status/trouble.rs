@@ -78,8 +78,8 @@ fn of_waiting(pod: &str, image: &str, waiting: &ContainerStateWaiting) -> Option
         | "ImageInspectError"
         | "RegistryUnavailable" => {
             let message = format!(
-                "the image {image} of pod {pod} cannot be had: {why}; correct spec.image, or push the image and give the \
-                 nodes access to its registry"
+                "the image {image} of pod {pod} cannot be had: {why}; correct spec.image, push the image, or name in \
+                 template.imagePullSecrets what its registry asks for"
             );
             Some(Trouble { reason: Reason::ImageNotPulled, message })
         }
