@@ -1,5 +1,8 @@
 //! Whether a manifest can be carried out. Pure.
 
+#[cfg(test)]
+mod tests;
+
 use cereus_crds::{ServerType, Validator};
 use kube::{ResourceExt as _, core::DeserializeGuard};
 
