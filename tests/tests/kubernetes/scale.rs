@@ -44,7 +44,7 @@ async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
     let all = pods(&namespace, "game").await;
     let new: Vec<_> = all.iter().filter(|pod| old.iter().all(|old| old.uid != pod.uid)).cloned().collect();
     assert_eq!((old.len(), new.len()), (2, 3));
-    let delay = |pod: &Pod| first[&pod.says("game")].saturating_duration_since(ready_at[&pod.uid]);
+    let delay = |pod: &Pod| first[&pod.says("game")].first.saturating_duration_since(ready_at[&pod.uid]);
     let mut delays: Vec<_> = new.iter().map(delay).collect();
     delays.sort_unstable();
     eprintln!("scale: first answers of new backends {delays:?} after they were ready");
