@@ -18,7 +18,8 @@ pub const PUSHED: &str = "trial.pushed";
 pub const SET: &str = "trial.set";
 /// Request. Body `KEY`: the text that the session has there, or nothing.
 pub const GET: &str = "trial.get";
-/// Request: the name (`--type`) and the server id of the server that runs it, as `TYPE ID`.
+/// Request: the name (`--type`) and the server id of the server that runs it, as `TYPE ID`. Body nothing, or `MILLISECONDS`:
+/// sleeps so long before.
 pub const SERVER: &str = "trial.server";
 /// Request. Body `BYTES`: an answer of that size, one letter again and again.
 pub const LARGE: &str = "trial.large";

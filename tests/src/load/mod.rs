@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::client::{TIMEOUT, Transport};
-pub use outcome::{Closing, Outcome};
+pub use outcome::{Closing, Outcome, Seen};
 
 /// How long answers may go on before there were as many different ones as are waited for.
 const BODIES_TIMEOUT: Duration = Duration::from_mins(1);
@@ -134,13 +134,35 @@ impl Load {
         self.shared.outcome.lock().clone()
     }
 
-    /// Wait until good answers have had `count` different bodies: all that there were, and when each came first.
+    /// Wait until good answers have had `count` different bodies: all that there were, and when each came.
     ///
     /// # Errors
     ///
     /// When so many do not come in time.
-    pub async fn bodies(&self, count: usize) -> anyhow::Result<BTreeMap<String, Instant>> {
-        let bodies = || self.shared.outcome.lock().bodies.clone();
+    pub async fn bodies(&self, count: usize) -> anyhow::Result<BTreeMap<String, Seen>> {
+        self.bodies_that(count, |_| true).await
+    }
+
+    /// [`Load::bodies`] of answers that come from now on.
+    ///
+    /// # Errors
+    ///
+    /// When so many do not come in time.
+    pub async fn bodies_anew(&self, count: usize) -> anyhow::Result<BTreeMap<String, Seen>> {
+        let begin = Instant::now();
+        self.bodies_that(count, |seen| seen.last > begin).await
+    }
+
+    async fn bodies_that(
+        &self,
+        count: usize,
+        wanted: impl Fn(&Seen) -> bool,
+    ) -> anyhow::Result<BTreeMap<String, Seen>> {
+        let bodies = || {
+            let mut bodies = self.shared.outcome.lock().bodies.clone();
+            bodies.retain(|_, seen| wanted(seen));
+            bodies
+        };
         let coming = async {
             while bodies().len() < count {
                 self.answers(1).await?;
@@ -148,7 +170,7 @@ impl Load {
             anyhow::Ok(())
         };
         let come = tokio::time::timeout(BODIES_TIMEOUT, coming).await.map_err(anyhow::Error::from).flatten();
-        come.with_context(|| format!("{count} different answers do not come: {:?}", bodies()))?;
+        come.with_context(|| format!("{count} different answers do not come: {:?}; {}", bodies(), self.outcome()))?;
         Ok(bodies())
     }
 

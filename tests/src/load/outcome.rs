@@ -9,8 +9,8 @@ use tokio::time::Instant;
 pub struct Outcome {
     /// How often each error was answered, by its code.
     pub errors: BTreeMap<String, usize>,
-    /// The bodies of good answers, and when each came first.
-    pub bodies: BTreeMap<String, Instant>,
+    /// The bodies of good answers, and when each came.
+    pub bodies: BTreeMap<String, Seen>,
     /// Requests that have no answer because the connection ended before it.
     pub cut: usize,
     /// How often a client heard that its server will close.
@@ -23,6 +23,15 @@ pub struct Outcome {
     pub refused: BTreeMap<String, usize>,
     /// The time that each answer took.
     pub times: Vec<Duration>,
+}
+
+/// When answers with the same body came.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// The first.
+    pub first: Instant,
+    /// The latest.
+    pub last: Instant,
 }
 
 /// A connection that the server closed.

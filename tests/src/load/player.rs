@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Closing, Manner, Shared};
+use super::{Closing, Manner, Seen, Shared};
 use crate::{
     client::{Client, EventKind, Options, Reply, TIMEOUT, Transport},
     process::eventually,
@@ -131,7 +131,7 @@ fn note(shared: &Shared, reply: &Reply, asked: Instant, last: &Mutex<Option<Stri
         *outcome.errors.entry(code).or_default() += 1;
     } else {
         let body = String::from_utf8_lossy(&reply.body).into_owned();
-        outcome.bodies.entry(body.clone()).or_insert(reply.at);
+        outcome.bodies.entry(body.clone()).or_insert(Seen { first: reply.at, last: reply.at }).last = reply.at;
         *last.lock() = Some(body);
     }
 }

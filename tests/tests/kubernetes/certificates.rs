@@ -10,7 +10,10 @@ use cereus_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{MINUTE, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, cluster};
+use crate::{
+    MINUTE, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, cluster,
+    servers::{manifest, pods, ready},
+};
 
 /// What a server says when it has read its files again.
 const TAKEN: &str = "certificates are taken anew";
@@ -23,9 +26,7 @@ async fn certificate(namespace: &Namespace, server_type: &str) -> Value {
 
 /// The names of the servers of a type.
 async fn servers(namespace: &Namespace, server_type: &str) -> Vec<String> {
-    let selector = names::selector(server_type);
-    let names = namespace.kubectl(&["get", "pods", "--output=name", "--selector", &selector]).await.unwrap();
-    names.lines().map(|name| name.trim_start_matches("pod/").to_owned()).collect()
+    pods(namespace, server_type).await.into_iter().map(|pod| pod.name).collect()
 }
 
 #[tokio::test]
@@ -35,8 +36,7 @@ async fn a_new_authority_reaches_servers_that_go_on_running() {
     let object = |name: &str, more: Value| {
         let mut spec = json!({ "image": SERVER_IMAGE, "drain": { "linger": "0s", "deadline": "1s" } });
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({ "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": name }, "spec": spec })
-            .to_string()
+        manifest(name, &spec)
     };
     let acceptors = json!([{ "name": "tcp", "protocol": "TCP", "port": 3250 }]);
     let types = [object("room", json!({})), object("connector", json!({ "frontend": { "acceptors": acceptors } }))];
@@ -77,7 +77,7 @@ async fn a_new_authority_reaches_servers_that_go_on_running() {
     assert!(hello().await.unwrap().is_some());
     // A server that comes now has nothing from before.
     namespace.kubectl(&["delete", "pod", &rooms[0]]).await.unwrap();
-    namespace.wait("gst/room", "jsonpath={.status.readyReplicas}=1", MINUTE).await.unwrap();
+    ready(&namespace, "room", 1).await;
     eventually("answer of the new room", SOON, hello).await.unwrap();
     let now = servers(&namespace, "room").await;
     assert!(now.iter().all(|server| *server != rooms[0]), "{now:?}");

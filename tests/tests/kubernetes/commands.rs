@@ -2,10 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     path::Path,
-    time::Duration,
 };
 
 use cereus_tests::{
@@ -16,12 +15,13 @@ use cereus_tests::{
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::{COLLECTED, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, chart, cluster, cluster_alone, install};
+use crate::{
+    COLLECTED, MINUTE, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, chart, cluster, cluster_alone, install,
+    servers::{ready, scale, service},
+};
 
 const README: &str = include_str!("../../../README.md");
 const OPERATOR_README: &str = include_str!("../../../operator/README.md");
-/// How long servers may take to start, while others do as well.
-const START: Duration = Duration::from_mins(1);
 
 /// The strictest that Kubernetes knows for pods.
 const STRICT: &str = "pod-security.kubernetes.io/enforce=restricted";
@@ -92,20 +92,9 @@ async fn follow_the_readme(namespace: &Namespace) {
             _ => {}
         }
         if text.contains("scale") {
-            scaled(namespace, 5).await;
+            ready(namespace, "room", 5).await;
         }
     }
-}
-
-async fn scaled(namespace: &Namespace, rooms: u32) {
-    let ready = format!("jsonpath={{.status.readyReplicas}}={rooms}");
-    namespace.wait("gst/room", &ready, START).await.unwrap();
-}
-
-/// Where clients connect.
-async fn clients_address(namespace: &Namespace) -> SocketAddr {
-    let service = namespace.get("service/connector").await.unwrap()["spec"]["clusterIP"].take();
-    (service.as_str().unwrap().parse::<IpAddr>().unwrap(), 3250).into()
 }
 
 async fn join(address: SocketAddr, name: &str, room: &str) -> Client {
@@ -184,7 +173,7 @@ async fn the_readme_leads_to_a_game_that_outlives_its_operator() {
         uninstall(&cluster).await;
         cluster.kubectl(&["label", "namespace", OPERATOR_NAMESPACE, STRICT]).await.unwrap();
         follow_the_readme(&namespace).await;
-        let address = clients_address(&namespace).await;
+        let address = service(&namespace).await.tcp;
         play(address, 5).await;
 
         // The game does not notice that the operator goes.
@@ -197,13 +186,13 @@ async fn the_readme_leads_to_a_game_that_outlives_its_operator() {
         assert_eq!(heard(&bob).await, ["Ada", "still here?"]);
         let types = namespace.kubectl(&["get", "gst", "--output=name"]).await.unwrap();
         assert_eq!(types, "servertype.cereus.dev/connector\nservertype.cereus.dev/room\n");
-        namespace.kubectl(&["scale", "gst/room", "--replicas=3"]).await.unwrap();
+        scale(&namespace, "room", 3).await;
 
         // Another takes over, without rights on the cluster, does what was asked meanwhile, and starts nothing again.
         install(&cluster, &["--set", &format!("namespaces={{{}}}", namespace.name())]).await.unwrap();
         assert!(may(&namespace, "list secrets", namespace.name()).await);
         assert!(!may(&namespace, "list secrets", "default").await);
-        scaled(&namespace, 3).await;
+        ready(&namespace, "room", 3).await;
         let left = async || {
             let now = pods(&namespace).await;
             Ok((now.len() == 4).then_some(now))
@@ -255,9 +244,9 @@ async fn all_that_is_made_has_its_owner_and_goes_with_it() {
     let namespace = cluster.namespace("owners").await.unwrap();
     namespace.kubectl(&["label", "namespace", namespace.name(), STRICT]).await.unwrap();
     namespace.apply(game()).await.unwrap();
-    namespace.condition("gst/room", "Ready", START).await.unwrap();
-    namespace.condition("gst/connector", "Ready", START).await.unwrap();
-    play(clients_address(&namespace).await, 2).await;
+    namespace.condition("gst/room", "Ready", MINUTE).await.unwrap();
+    namespace.condition("gst/connector", "Ready", MINUTE).await.unwrap();
+    play(service(&namespace).await.tcp, 2).await;
 
     let told = [told_objects("connector", true), told_objects("room", false)];
     let kinds: BTreeSet<_> = told[0].iter().map(|[kind, _]| kind.as_str()).collect();

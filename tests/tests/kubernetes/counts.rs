@@ -1,7 +1,5 @@
 //! What servers hold is known soon, also of those in another language.
 
-use std::net::SocketAddr;
-
 use cereus_tests::{
     client::{Client, Transport},
     conformance::trial,
@@ -10,28 +8,18 @@ use cereus_tests::{
 };
 use serde_json::{Value, json};
 
-use crate::{MINUTE, SERVER_IMAGE, SOON, cluster};
+use crate::{
+    MINUTE, SERVER_IMAGE, SOON, cluster,
+    servers::{self, manifest},
+};
 
 /// The port of frontends.
 const PORT: u16 = 3250;
 
-/// A ServerType with this spec, as text.
-fn object(name: &str, spec: &Value) -> String {
-    json!({ "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": name }, "spec": spec })
-        .to_string()
-}
-
 fn frontend() -> String {
     let acceptors = json!([{ "name": "tcp", "protocol": "TCP", "port": PORT }]);
     let drain = json!({ "linger": "0s", "deadline": "1s" });
-    object("connector", &json!({ "image": SERVER_IMAGE, "drain": drain, "frontend": { "acceptors": acceptors } }))
-}
-
-/// The address of the only frontend, for clients.
-async fn address(namespace: &Namespace) -> SocketAddr {
-    let selector = "--selector=cereus.dev/replica-of=connector";
-    let pod = ["get", "pods", selector, "--output=jsonpath={.items[0].status.podIP}"];
-    (namespace.kubectl(&pod).await.unwrap().parse::<std::net::IpAddr>().unwrap(), PORT).into()
+    manifest("connector", &json!({ "image": SERVER_IMAGE, "drain": drain, "frontend": { "acceptors": acceptors } }))
 }
 
 /// Wait until it is known how many sessions the servers of a type hold, and that they are so many.
@@ -48,7 +36,7 @@ async fn hold(namespace: &Namespace, server_type: &str, sessions: u64) -> Value 
 async fn a_server_is_asked_as_soon_as_it_takes_messages() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("counts").await.unwrap();
-    namespace.apply(&object("room", &json!({ "image": SERVER_IMAGE }))).await.unwrap();
+    namespace.apply(&manifest("room", &json!({ "image": SERVER_IMAGE }))).await.unwrap();
     hold(&namespace, "room", 0).await;
     namespace.apply(&frontend()).await.unwrap();
     hold(&namespace, "connector", 0).await;
@@ -59,7 +47,7 @@ async fn a_server_is_asked_as_soon_as_it_takes_messages() {
 async fn autoscaling_follows_the_sessions_of_servers_in_another_language() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("counts-pitaya").await.unwrap();
-    let image = cluster.load_image("conformance", "counts").await.unwrap();
+    let image = servers::image(&cluster).await;
     // It stands for a server in another language with what it says on its link port. It looks for no others.
     let env = json!([{ "name": "CEREUS__TOPOLOGY", "value": "{directory: /tmp}" }]);
     let ranking = json!({
@@ -67,12 +55,12 @@ async fn autoscaling_follows_the_sessions_of_servers_in_another_language() {
         "drain": { "linger": "0s", "deadline": "1s" },
         "autoscaling": { "minReplicas": 1, "maxReplicas": 3, "sessionsPerReplica": 2 },
     });
-    namespace.apply(&[frontend(), object("ranking", &ranking)].join("\n---\n")).await.unwrap();
+    namespace.apply(&[frontend(), manifest("ranking", &ranking)].join("\n---\n")).await.unwrap();
     namespace.condition("gst/connector", "Ready", MINUTE).await.unwrap();
     namespace.condition("gst/ranking", "Ready", MINUTE).await.unwrap();
     hold(&namespace, "ranking", 0).await;
 
-    let address = address(&namespace).await;
+    let address = servers::pods(&namespace, "connector").await[0].addresses().tcp;
     let mut clients = Vec::new();
     for _ in 0..3 {
         let client = Client::connect(address, Transport::Tcp).await.unwrap();
@@ -85,7 +73,7 @@ async fn autoscaling_follows_the_sessions_of_servers_in_another_language() {
     }
     let status = hold(&namespace, "ranking", 3).await;
     assert_eq!(status["desiredReplicas"], 2, "{status}");
-    namespace.wait("gst/ranking", "jsonpath={.status.readyReplicas}=2", MINUTE).await.unwrap();
+    servers::ready(&namespace, "ranking", 2).await;
     clients.pop();
     hold(&namespace, "ranking", 2).await;
 }

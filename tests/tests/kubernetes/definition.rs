@@ -3,16 +3,10 @@
 use cereus_crds::names::selector;
 use serde_json::{Value, json};
 
-use crate::{DEFINITION, SOON, cluster};
+use crate::{DEFINITION, SOON, cluster, servers::manifest};
 
 /// The cases that `cereus check` is tested with.
 const CASES: &str = include_str!("../../../crds/src/validation/cases.yaml");
-
-/// A ServerType with this spec, as text.
-fn object(name: &str, spec: &Value) -> String {
-    json!({ "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": name }, "spec": spec })
-        .to_string()
-}
 
 #[tokio::test]
 async fn every_field_is_explained() {
@@ -29,7 +23,7 @@ async fn every_field_is_explained() {
 async fn absent_fields_get_their_defaults() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("defaults").await.unwrap();
-    namespace.apply(&object("room", &json!({ "drain": { "linger": "1s" } }))).await.unwrap();
+    namespace.apply(&manifest("room", &json!({ "drain": { "linger": "1s" } }))).await.unwrap();
     let spec = namespace.get("gst/room").await.unwrap()["spec"].take();
     assert_eq!(spec["drain"], json!({ "linger": "1s", "deadline": "10m" }));
     assert_eq!(spec["routing"]["policy"], "leastPending");
@@ -47,10 +41,10 @@ async fn the_api_server_and_the_check_come_to_the_same_verdicts() {
     for (number, case) in cases.iter().enumerate() {
         let name = format!("case-{number}");
         let answer = if let Some(was) = case.get("was") {
-            namespace.apply(&object(&name, was)).await.unwrap();
-            namespace.send(&["replace", "--dry-run=server"], &object(&name, &case["spec"])).await
+            namespace.apply(&manifest(&name, was)).await.unwrap();
+            namespace.send(&["replace", "--dry-run=server"], &manifest(&name, &case["spec"])).await
         } else {
-            namespace.send(&["create", "--dry-run=server"], &object(&name, &case["spec"])).await
+            namespace.send(&["create", "--dry-run=server"], &manifest(&name, &case["spec"])).await
         };
         let says = case["says"].as_array().map(Vec::as_slice).unwrap_or_default();
         let difference = match &answer {
@@ -105,7 +99,7 @@ fn rules() -> Vec<String> {
 async fn what_kubectl_shows_and_scales_is_the_spec() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("columns").await.unwrap();
-    namespace.apply(&object("room", &json!({ "image": "cereus.test/room:1.4.0", "replicas": 2 }))).await.unwrap();
+    namespace.apply(&manifest("room", &json!({ "image": "cereus.test/room:1.4.0", "replicas": 2 }))).await.unwrap();
     let table = namespace.kubectl(&["get", "gst"]).await.unwrap();
     let header: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(header, ["NAME", "DESIRED", "READY", "DRAINING", "SESSIONS", "VERSION", "AGE"]);

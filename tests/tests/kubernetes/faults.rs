@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     SOON, cluster, cluster_alone,
-    game::{self, condition},
-    players::Players,
+    servers::{condition, finish, game, play, pods, ready},
 };
 
 /// What a request may fail with when the server that was to handle it ends: nobody knows whether it was handled, it
@@ -27,7 +26,7 @@ const TOO_MUCH: &str = "500000000";
 fn lacks(object: &Value, reason: &str) -> Option<String> {
     let [degraded, why, message] = condition(object, "Degraded")?;
     let [ready, ..] = condition(object, "Ready")?;
-    let told = object["metadata"]["name"] == "room" && [degraded, why, ready] == ["True", reason, "False"];
+    let told = object["metadata"]["name"] == "game" && [degraded, why, ready] == ["True", reason, "False"];
     (told && object["status"]["readyReplicas"] == 1).then(|| message.to_owned())
 }
 
@@ -36,67 +35,67 @@ async fn a_server_that_is_killed_or_runs_out_of_memory_is_replaced_while_the_gam
     let cluster = cluster().await;
     let namespace = cluster.namespace("faults").await.unwrap();
     let limits = json!({ "template": { "resources": { "limits": { "memory": "200M" } } } });
-    let gate = game::start(&cluster, &namespace, 2, limits).await;
-    let players = Players::join(gate, 6).await;
-    players.reach(2).await;
+    let connector = game(&cluster, &namespace, [1, 2], limits).await;
+    let players = play(connector, 6).await;
+    players.bodies_anew(2).await.unwrap();
 
-    let victim = game::pods(&namespace, "room").await.remove(0);
+    let victim = pods(&namespace, "game").await.remove(0).name;
     let killed = async {
         namespace.kill(&victim).await.unwrap();
-        players.reach(1).await;
+        players.bodies_anew(1).await.unwrap();
     };
     let told = namespace.watch("gst", SOON, |object| lacks(object, "ServerFailed"));
     let (told, ()) = tokio::join!(told, killed);
     let told = told.unwrap();
     assert!(told.contains(&victim) && told.contains("ended with code 137"), "{told}");
-    game::ready(&namespace, "room").await;
-    players.reach(2).await;
+    ready(&namespace, "game", 2).await;
+    players.bodies_anew(2).await.unwrap();
 
-    let greedy = Client::connect(gate, Transport::Tcp).await.unwrap();
+    let greedy = Client::connect(connector.tcp, Transport::Tcp).await.unwrap();
     let failed = async {
-        let reply = greedy.request(&trial::route("room", trial::KEEP), TOO_MUCH).await.unwrap();
+        let reply = greedy.request(&trial::route("game", trial::KEEP), TOO_MUCH).await.unwrap();
         assert_eq!(reply.code().as_deref(), Some("PIT-502"), "{reply:?}");
-        players.reach(1).await;
+        players.bodies_anew(1).await.unwrap();
     };
     let told = namespace.watch("gst", SOON, |object| lacks(object, "OutOfMemory"));
     let (told, ()) = tokio::join!(told, failed);
     let told = told.unwrap();
     assert!(told.contains("raise the limit of memory"), "{told}");
-    game::ready(&namespace, "room").await;
-    players.reach(2).await;
-    players.leave(&FAILURES).await;
-    let room = namespace.get("gst/room").await.unwrap();
-    assert_eq!(condition(&room, "Degraded").unwrap()[0], "False", "{room}");
+    ready(&namespace, "game", 2).await;
+    players.bodies_anew(2).await.unwrap();
+    finish("servers that end", players, &FAILURES).await;
+    let object = namespace.get("gst/game").await.unwrap();
+    assert_eq!(condition(&object, "Degraded").unwrap()[0], "False", "{object}");
 }
 
 #[tokio::test]
 async fn the_game_goes_on_while_the_kubelet_is_stopped() {
     let cluster = cluster_alone().await;
     let namespace = cluster.namespace("kubelet").await.unwrap();
-    let gate = game::start(&cluster, &namespace, 2, json!({})).await;
-    let players = Players::join(gate, 6).await;
-    players.reach(2).await;
-    let victim = game::pods(&namespace, "room").await.remove(0);
+    let connector = game(&cluster, &namespace, [1, 2], json!({})).await;
+    let players = play(connector, 6).await;
+    players.bodies_anew(2).await.unwrap();
+    let victim = pods(&namespace, "game").await.remove(0).name;
 
     let kubelet = cluster.stop("kubelet").await.unwrap();
     // Nobody starts it again, and nobody tells the frontend that it is gone.
     namespace.kill(&victim).await.unwrap();
-    players.reach(1).await;
+    players.bodies_anew(1).await.unwrap();
     let silent = |object: &Value| {
         let of = |kind| condition(object, kind);
         let [degraded, reason, message] = of("Degraded")?;
-        let told = object["metadata"]["name"] == "room" && [degraded, reason] == ["True", "NodeSilent"];
+        let told = object["metadata"]["name"] == "game" && [degraded, reason] == ["True", "NodeSilent"];
         (told && of("Ready")?[0] == "False" && of("Progressing")?[0] == "False").then(|| message.to_owned())
     };
     let told = namespace.watch("gst", SILENCE, silent).await.unwrap();
     assert!(told.contains("kubectl describe node node"), "{told}");
     // Also when the cluster counts no server ready any more.
-    players.reach(1).await;
+    players.bodies_anew(1).await.unwrap();
 
     kubelet.start().await.unwrap();
-    game::ready(&namespace, "room").await;
-    let room = namespace.get("gst/room").await.unwrap();
-    assert_eq!(condition(&room, "Degraded").unwrap()[0], "False", "{room}");
-    players.reach(2).await;
-    players.leave(&FAILURES).await;
+    ready(&namespace, "game", 2).await;
+    let object = namespace.get("gst/game").await.unwrap();
+    assert_eq!(condition(&object, "Degraded").unwrap()[0], "False", "{object}");
+    players.bodies_anew(2).await.unwrap();
+    finish("no kubelet", players, &FAILURES).await;
 }

@@ -4,7 +4,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use cereus::topology::{DirectoryWriter, Server};
@@ -12,7 +11,7 @@ use cereus_crds::names::{self, ADMIN_PORT_NUMBER, LINK_PORT_NUMBER};
 use cereus_tests::{
     certificates::Authority,
     client::{Client, Reply, Transport},
-    cluster::{self as processes, http},
+    cluster as processes,
     kubernetes::Namespace,
     pitaya::{Call, PitayaClient, Session},
     process::eventually,
@@ -21,17 +20,16 @@ use cereus_tests::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{MINUTE, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, cluster};
+use crate::{
+    MINUTE, OPERATOR_NAMESPACE, SERVER_IMAGE, SOON, cluster,
+    servers::{Pod, manifest, pods},
+};
 
 /// A room server, and the type of frontends without a server.
 async fn apply(namespace: &Namespace) {
-    let object = |name: &str, spec: Value| {
-        json!({ "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": name }, "spec": spec })
-            .to_string()
-    };
     let acceptors = json!([{ "name": "tcp", "protocol": "TCP", "port": 3250 }]);
     let connector = json!({ "image": SERVER_IMAGE, "replicas": 0, "frontend": { "acceptors": acceptors } });
-    let types = [object("room", json!({ "image": SERVER_IMAGE })), object("connector", connector)];
+    let types = [manifest("room", &json!({ "image": SERVER_IMAGE })), manifest("connector", &connector)];
     namespace.apply(&types.join("\n---\n")).await.unwrap();
     for name in ["gst/room", "gst/connector"] {
         namespace.condition(name, "Ready", MINUTE).await.unwrap();
@@ -81,29 +79,22 @@ async fn policies_let_servers_to_links_anybody_to_acceptors_and_the_operator_to_
 }
 
 /// The server of a room, as whoever reaches its pod sees it.
-struct Room {
-    id: String,
-    address: std::net::IpAddr,
-}
+struct Room(Pod);
 
 impl Room {
     async fn of(namespace: &Namespace) -> Room {
-        let pods = namespace.get("pods").await.unwrap();
-        let [pod] = pods["items"].as_array().unwrap().as_slice() else { panic!("one pod: {pods}") };
-        let text = |path: &str| pod.pointer(path).unwrap().as_str().unwrap().to_owned();
-        Room { id: text("/metadata/uid"), address: text("/status/podIP").parse().unwrap() }
+        let pods = pods(namespace, "room").await;
+        let [pod] = pods.as_slice() else { panic!("one pod: {pods:?}") };
+        Room(pod.clone())
     }
 
     fn link(&self) -> SocketAddr {
-        (self.address, LINK_PORT_NUMBER).into()
+        (self.0.address, LINK_PORT_NUMBER).into()
     }
 
     /// What it says of itself.
     async fn status(&self) -> Value {
-        let admin = (self.address, ADMIN_PORT_NUMBER).into();
-        let (code, body) = http::get(admin, "/status", Duration::from_secs(5)).await.unwrap();
-        assert_eq!(code, 200);
-        serde_json::from_str(&body).unwrap()
+        self.0.status().await.unwrap()
     }
 
     /// How many peers it has refused for this reason.
@@ -119,7 +110,7 @@ impl Room {
         }
         let frontend = frontend.start().await.unwrap();
         let room = Server {
-            id: self.id.as_str().into(),
+            id: self.0.uid.as_str().into(),
             server_type: "room".into(),
             address: self.link(),
             zone: None,

@@ -3,20 +3,17 @@
 use cereus_tests::kubernetes::Namespace;
 use serde_json::{Value, json};
 
-use crate::{MINUTE, SERVER_IMAGE, SOON, cluster};
+use crate::{MINUTE, SERVER_IMAGE, SOON, cluster, servers::manifest};
 
 /// Apply a frontend with these acceptors, and with more about its Service.
 async fn apply(namespace: &Namespace, acceptors: &[(&str, u16)], service: Value) {
     let acceptors = acceptors.iter().map(|(name, port)| json!({ "name": name, "protocol": "TCP", "port": port }));
-    let object = json!({
-        "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": "connector" },
-        "spec": {
-            "image": SERVER_IMAGE,
-            "drain": { "linger": "0s", "deadline": "1s" },
-            "frontend": { "acceptors": acceptors.collect::<Vec<_>>(), "service": service },
-        },
+    let spec = json!({
+        "image": SERVER_IMAGE,
+        "drain": { "linger": "0s", "deadline": "1s" },
+        "frontend": { "acceptors": acceptors.collect::<Vec<_>>(), "service": service },
     });
-    namespace.apply(&object.to_string()).await.unwrap();
+    namespace.apply(&manifest("connector", &spec)).await.unwrap();
 }
 
 /// Wait for an object of a kind with this name to be as it is wanted.

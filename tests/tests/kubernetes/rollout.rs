@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster,
-    servers::{PATIENCE, Pod, addresses, declare, gone, load, pods, ready, roll},
+    servers::{PATIENCE, Pod, addresses, finish, game, gone, load, pods, roll},
 };
 
 /// What the manifests say of the leave that frontends take.
@@ -25,10 +25,7 @@ const SPREAD: Duration = Duration::from_secs(2);
 async fn no_request_fails_while_a_backend_is_replaced() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("rollout-backend").await.unwrap();
-    declare(&cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
-    declare(&cluster, &namespace, "game", json!({ "replicas": 2 })).await;
-    ready(&namespace, "connector", 1).await;
-    ready(&namespace, "game", 2).await;
+    game(&cluster, &namespace, [1, 2], json!({})).await;
     let addresses = addresses(&namespace, 1).await;
     let quick = load(addresses, 16, &trial::route("game", trial::SERVER), "", Manner::Stays).await;
     // Some are always at work when a server is told to go.
@@ -42,22 +39,15 @@ async fn no_request_fails_while_a_backend_is_replaced() {
     let said = quick.bodies(4).await.unwrap();
     let everybody: BTreeSet<_> = old.iter().chain(&new).map(|pod| pod.says("game")).collect();
     assert_eq!(said.into_keys().collect::<BTreeSet<_>>(), everybody);
-    for (name, load) in [("quick", quick), ("slow", slow)] {
-        load.answers(20).await.unwrap();
-        let outcome = load.stop().await.unwrap();
-        eprintln!("rollout of backends: {name}: {outcome}");
-        assert!(outcome.errors.is_empty(), "{name}: {outcome}");
-    }
+    finish("rollout of backends: quick", quick, &[]).await;
+    finish("rollout of backends: slow", slow, &[]).await;
 }
 
 #[tokio::test]
 async fn clients_are_told_and_every_request_is_answered_while_a_frontend_is_replaced() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("rollout-frontend").await.unwrap();
-    declare(&cluster, &namespace, "connector", json!({ "replicas": 2 })).await;
-    declare(&cluster, &namespace, "game", json!({ "replicas": 1 })).await;
-    ready(&namespace, "connector", 2).await;
-    ready(&namespace, "game", 1).await;
+    game(&cluster, &namespace, [2, 1], json!({})).await;
     let addresses = addresses(&namespace, 2).await;
     let asked = load(addresses, 16, &trial::route("game", trial::SERVER), "", Manner::Listens).await;
     let other = load(addresses, 32, &trial::route("connector", trial::SERVER), "", Manner::Reconnects).await;
@@ -72,15 +62,11 @@ async fn clients_are_told_and_every_request_is_answered_while_a_frontend_is_repl
         assert_eq!(*code, 0, "a server that took its leave in time: {ends:?}");
     }
 
-    for load in [&asked, &other, &slow] {
-        load.answers(20).await.unwrap();
-    }
-    let [asked, other, slow] = [asked, other, slow].map(async |load| load.stop().await.unwrap());
-    let (asked, other, slow) = tokio::join!(asked, other, slow);
-    for (name, outcome) in [("who asked", &asked), ("others", &other), ("slow", &slow)] {
-        eprintln!("rollout of frontends: {name}: {outcome}");
-        assert!(outcome.errors.is_empty(), "{name}: {outcome}");
-    }
+    let (asked, other, slow) = tokio::join!(
+        finish("rollout of frontends: who asked", asked, &[]),
+        finish("rollout of frontends: others", other, &[]),
+        finish("rollout of frontends: slow", slow, &[]),
+    );
     // Those who asked left by themselves, and lost nothing.
     assert!(asked.told >= 16 && asked.closings.is_empty() && asked.cut == 0, "{asked}");
     // Nobody tells the others: what they send just when they are closed never arrives. What arrived is answered.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     SOON, cluster,
-    servers::{self, PATIENCE, Pod, addresses, declare, gone, left, pods, ready, scale},
+    servers::{self, PATIENCE, Pod, addresses, declare, finish, game, gone, left, pods, ready, scale},
 };
 
 /// How soon a server that is ready has its first message.
@@ -29,10 +29,7 @@ const PINS: usize = 3;
 async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
     let cluster = cluster().await;
     let namespace = cluster.namespace("scale").await.unwrap();
-    declare(&cluster, &namespace, "connector", json!({ "replicas": 1 })).await;
-    declare(&cluster, &namespace, "game", json!({ "replicas": 2 })).await;
-    ready(&namespace, "connector", 1).await;
-    ready(&namespace, "game", 2).await;
+    game(&cluster, &namespace, [1, 2], json!({})).await;
     let addresses = addresses(&namespace, 1).await;
     let who = trial::route("game", trial::SERVER);
     let load = servers::load(addresses, 24, &who, "", Manner::Stays).await;
@@ -44,7 +41,7 @@ async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
     let all = pods(&namespace, "game").await;
     let new: Vec<_> = all.iter().filter(|pod| old.iter().all(|old| old.uid != pod.uid)).cloned().collect();
     assert_eq!((old.len(), new.len()), (2, 3));
-    let delay = |pod: &Pod| first[&pod.says("game")].saturating_duration_since(ready_at[&pod.uid]);
+    let delay = |pod: &Pod| first[&pod.says("game")].first.saturating_duration_since(ready_at[&pod.uid]);
     let mut delays: Vec<_> = new.iter().map(delay).collect();
     delays.sort_unstable();
     eprintln!("scale: first answers of new backends {delays:?} after they were ready");
@@ -54,7 +51,7 @@ async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
     let (staying, going) = (&new[1..], [&old[..], &new[..1]].concat());
     let pinned = pin(addresses, staying).await;
     for pod in &going {
-        let empty = || async { Ok((pod.status("pins").await? == 0).then_some(())) };
+        let empty = || async { Ok((pod.status().await?["pins"] == 0).then_some(())) };
         eventually("end of the pins of clients that left", SOON, empty).await.unwrap();
     }
     scale(&namespace, "game", 2).await;
@@ -69,9 +66,7 @@ async fn a_backend_is_scaled_up_and_down_under_load_and_the_emptiest_go() {
         assert_eq!(client.request(&who, "").await.unwrap().text().unwrap(), server);
     }
     load.answers(100).await.unwrap();
-    let outcome = load.stop().await.unwrap();
-    eprintln!("scale: {outcome}");
-    assert!(outcome.errors.is_empty(), "{outcome}");
+    finish("scale", load, &[]).await;
 }
 
 /// Wait until so many backends are ready: when each was, by what the API server tells.
@@ -121,7 +116,7 @@ async fn the_frontends_with_the_fewest_clients_go() {
     let mut clients = Vec::new();
     for (pod, count) in all.iter().zip([1, 3, 6]) {
         for _ in 0..count {
-            clients.push((pod.uid.clone(), Client::connect(pod.tcp(), Transport::Tcp).await.unwrap()));
+            clients.push((pod.uid.clone(), Client::connect(pod.addresses().tcp, Transport::Tcp).await.unwrap()));
         }
     }
     for count in [2, 1] {

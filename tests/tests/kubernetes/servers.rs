@@ -1,18 +1,17 @@
-//! Conformance servers on the cluster: a frontend `connector` and backends `game`, their pods, and clients of them.
+//! ServerTypes of the tests and their pods; conformance servers, frontends `connector` and backends `game`, and who plays
+//! there.
+#![allow(clippy::print_stderr, reason = "what was measured is of interest when nothing fails, too")]
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
+use anyhow::ensure;
 use cereus_crds::names::{ADMIN_PORT_NUMBER, DELETION_COST_ANNOTATION, SERVER_LABEL};
 use cereus_tests::{
     client::{Client, Transport},
     cluster::http,
     conformance::trial,
     kubernetes::{Cluster, Namespace},
-    load::{Addresses, Load, Manner, Plan},
+    load::{Addresses, Load, Manner, Outcome, Plan},
     process::eventually,
 };
 use parking_lot::Mutex;
@@ -23,6 +22,8 @@ use crate::SOON;
 
 /// How long several servers may take to start, or to take their leave, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+/// How soon every request must be answered: the servers' request timeout, and time for a busy machine.
+const DEADLINE: Duration = Duration::from_secs(12);
 /// Where clients connect.
 const TCP: u16 = 3250;
 const WEBSOCKET: u16 = 3251;
@@ -45,24 +46,35 @@ impl Pod {
     }
 
     /// Where clients reach it alone.
-    pub(crate) fn tcp(&self) -> SocketAddr {
-        (self.address, TCP).into()
+    pub(crate) fn addresses(&self) -> Addresses {
+        addresses_at(self.address)
     }
 
-    /// A number that it says of itself.
-    pub(crate) async fn status(&self, key: &str) -> anyhow::Result<u64> {
+    /// What it says of itself.
+    pub(crate) async fn status(&self) -> anyhow::Result<Value> {
         let admin = (self.address, ADMIN_PORT_NUMBER).into();
-        let (_, body) = http::get(admin, "/status", SOON).await?;
-        Ok(serde_json::from_str::<Value>(&body)?[key].as_u64().unwrap_or(u64::MAX))
+        let (code, body) = http::get(admin, "/status", SOON).await?;
+        ensure!(code == 200, "{code}: {body}");
+        Ok(serde_json::from_str(&body)?)
     }
+}
+
+/// The image of the conformance server, with handlers that behave well and badly.
+pub(crate) async fn image(cluster: &Cluster) -> &'static str {
+    static IMAGE: OnceCell<String> = OnceCell::const_new();
+    IMAGE.get_or_init(async || cluster.load_image("conformance", "1").await.unwrap()).await
+}
+
+/// A ServerType as a manifest.
+pub(crate) fn manifest(name: &str, spec: &Value) -> String {
+    let (version, kind) = ("cereus.dev/v1alpha1", "ServerType");
+    json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name }, "spec": spec }).to_string()
 }
 
 /// Make or change a ServerType of the conformance server; what is not in `spec` is as it suits short tests.
 pub(crate) async fn declare(cluster: &Cluster, namespace: &Namespace, name: &str, spec: Value) {
-    static IMAGE: OnceCell<String> = OnceCell::const_new();
-    let image = IMAGE.get_or_init(async || cluster.load_image("conformance", "load").await.unwrap()).await;
     let mut whole = json!({
-        "image": image,
+        "image": image(cluster).await,
         "drain": { "linger": "1s", "deadline": "4s", "spread": "2s" },
         "template": { "resources": { "requests": { "cpu": "10m" } } },
     });
@@ -75,16 +87,35 @@ pub(crate) async fn declare(cluster: &Cluster, namespace: &Namespace, name: &str
     for (key, value) in spec.as_object().unwrap() {
         whole[key] = value.clone();
     }
-    let manifest = json!({
-        "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": name }, "spec": whole,
-    });
-    namespace.apply(&manifest.to_string()).await.unwrap();
+    namespace.apply(&manifest(name, &whole)).await.unwrap();
 }
 
-/// Wait until so many servers of a type take messages.
+/// A game of so many frontends and backends, which take messages; `backend` is merged into the spec of the backends. Where
+/// clients reach the first frontend alone.
+pub(crate) async fn game(cluster: &Cluster, namespace: &Namespace, counts: [usize; 2], backend: Value) -> Addresses {
+    let [frontends, backends] = counts;
+    declare(cluster, namespace, "connector", json!({ "replicas": frontends })).await;
+    let mut spec = json!({ "replicas": backends });
+    spec.as_object_mut().unwrap().extend(backend.as_object().unwrap().clone());
+    declare(cluster, namespace, "game", spec).await;
+    ready(namespace, "connector", frontends).await;
+    ready(namespace, "game", backends).await;
+    pods(namespace, "connector").await[0].addresses()
+}
+
+/// Wait until a type has so many servers that take messages, and they are all that it is to have.
 pub(crate) async fn ready(namespace: &Namespace, name: &str, count: usize) {
-    let what = format!("jsonpath={{.status.readyReplicas}}={count}");
-    namespace.wait(&format!("gst/{name}"), &what, PATIENCE).await.unwrap();
+    let (object, what) = (format!("gst/{name}"), format!("jsonpath={{.status.readyReplicas}}={count}"));
+    namespace.wait(&object, &what, PATIENCE).await.unwrap();
+    namespace.condition(&object, "Ready", PATIENCE).await.unwrap();
+}
+
+/// A condition of a ServerType: its status, reason and message. What is said of an earlier manifest does not count.
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<[&'a str; 3]> {
+    let conditions = object.pointer("/status/conditions")?.as_array()?;
+    let condition = conditions.iter().find(|condition| condition["type"] == kind)?;
+    let is_new = condition["observedGeneration"] == object["metadata"]["generation"];
+    is_new.then(|| ["status", "reason", "message"].map(|key| condition[key].as_str().unwrap_or_default()))
 }
 
 /// What `kubectl scale` does.
@@ -128,12 +159,15 @@ pub(crate) async fn gone(namespace: &Namespace, pods: &[Pod]) {
     }
 }
 
-/// The addresses of the Service of the frontends, which lead to each of so many. It leads to a frontend a little later than
-/// that is ready.
-pub(crate) async fn addresses(namespace: &Namespace, frontends: usize) -> Addresses {
+/// The addresses of the Service of the frontends.
+pub(crate) async fn service(namespace: &Namespace) -> Addresses {
     let service = namespace.get("service/connector").await.unwrap()["spec"]["clusterIP"].take();
-    let address: IpAddr = service.as_str().unwrap().parse().unwrap();
-    let addresses = Addresses { tcp: (address, TCP).into(), websocket: (address, WEBSOCKET).into() };
+    addresses_at(service.as_str().unwrap().parse().unwrap())
+}
+
+/// The same once they lead to each of so many. They lead to a frontend a little later than that is ready.
+pub(crate) async fn addresses(namespace: &Namespace, frontends: usize) -> Addresses {
+    let addresses = service(namespace).await;
     for (address, transport) in [(addresses.tcp, Transport::Tcp), (addresses.websocket, Transport::WebSocket)] {
         let seen = Mutex::new(BTreeSet::new());
         let meet = || async {
@@ -148,8 +182,28 @@ pub(crate) async fn addresses(namespace: &Namespace, frontends: usize) -> Addres
     addresses
 }
 
+fn addresses_at(address: IpAddr) -> Addresses {
+    Addresses { tcp: (address, TCP).into(), websocket: (address, WEBSOCKET).into() }
+}
+
 /// Clients that ask for `route` at an easy pace: the machine is to be busy with the servers, not with them.
 pub(crate) async fn load(addresses: Addresses, clients: usize, route: &str, body: &str, manner: Manner) -> Load {
     let pause = Duration::from_millis(50);
     Load::start(Plan { in_flight: 1, pause, manner, ..Plan::new(addresses, clients, route, body) }).await.unwrap()
+}
+
+/// People who play, and are told which server handled what they asked. Their requests are at work most of the time.
+pub(crate) async fn play(addresses: Addresses, clients: usize) -> Load {
+    load(addresses, clients, &trial::route("game", trial::SERVER), "100", Manner::Stays).await
+}
+
+/// Wait until all that is on its way is answered: every request was answered in time, and failed with one of these codes or
+/// not at all.
+pub(crate) async fn finish(name: &str, load: Load, codes: &[&str]) -> Outcome {
+    load.answers(20).await.unwrap();
+    let outcome = load.stop().await.unwrap();
+    eprintln!("{name}: {outcome}");
+    assert!(outcome.errors.keys().all(|code| codes.contains(&code.as_str())), "{name}: {outcome}");
+    assert!(outcome.longest() < DEADLINE, "{name}: {outcome}");
+    outcome
 }

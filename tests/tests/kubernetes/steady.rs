@@ -12,7 +12,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{SOON, audit, cluster, game};
+use crate::{
+    SOON, audit, cluster,
+    servers::{self, manifest},
+};
 
 /// ServerTypes, most of them without servers.
 const SERVER_TYPES: usize = 100;
@@ -84,7 +87,7 @@ fn server_type(number: usize, image: &str) -> String {
         }
         _ => format!("type-{number}"),
     };
-    game::server_type(&name, &spec)
+    manifest(&name, &spec)
 }
 
 #[tokio::test]
@@ -96,7 +99,7 @@ async fn an_operator_with_nothing_to_do_writes_nothing_and_seldom_asks() {
     pod(&namespace, "idle", IDLE).await;
     pod(&namespace, "scaled", SCALED).await;
     let begin = audit::end(&cluster);
-    let image = game::image(&cluster).await;
+    let image = servers::image(&cluster).await;
     let manifests: Vec<String> = (0..SERVER_TYPES).map(|number| server_type(number, image)).collect();
     namespace.apply(&manifests.join("\n---\n")).await.unwrap();
     for condition in ["Ready", "Progressing=false"] {

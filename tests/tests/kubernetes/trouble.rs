@@ -1,34 +1,18 @@
 //! What is wrong with servers is a condition and an event that say what to do, and is gone when the manifest is put right.
 
-use cereus_tests::kubernetes::Namespace;
 use serde_json::{Value, json};
 
-use crate::{MINUTE, SERVER_IMAGE, SOON, cluster};
-
-/// A ServerType `room` with this spec.
-async fn apply(namespace: &Namespace, spec: &Value) {
-    let object = json!({
-        "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "metadata": { "name": "room" }, "spec": spec,
-    });
-    namespace.apply(&object.to_string()).await.unwrap();
-}
-
-/// A condition of the ServerType: its status, reason and message.
-fn condition<'a>(object: &'a Value, name: &str) -> Option<[&'a str; 3]> {
-    let conditions = object["status"]["conditions"].as_array()?;
-    let condition = conditions.iter().find(|condition| condition["type"] == name)?;
-    // What is said of the manifest before this one does not count.
-    let is_new = condition["observedGeneration"] == object["metadata"]["generation"];
-    let text = |key: &str| condition[key].as_str();
-    is_new.then_some([text("status")?, text("reason")?, text("message")?])
-}
+use crate::{
+    MINUTE, SERVER_IMAGE, SOON, cluster,
+    servers::{self, condition, manifest},
+};
 
 /// A type with the spec `wrong` is degraded for this reason, and what is said of it has these words; with the spec `right`
 /// its servers take messages and nothing is wrong any more.
 async fn check(name: &str, wrong: Value, reason: &str, says: &[&str], right: Value) {
     let cluster = cluster().await;
     let namespace = cluster.namespace(name).await.unwrap();
-    apply(&namespace, &wrong).await;
+    namespace.apply(&manifest("room", &wrong)).await.unwrap();
     let degraded = |object: &Value| {
         let [status, given, message] = condition(object, "Degraded")?;
         (status == "True" && given == reason).then(|| message.to_owned())
@@ -47,7 +31,7 @@ async fn check(name: &str, wrong: Value, reason: &str, says: &[&str], right: Val
     let object = namespace.get("gst/room").await.unwrap();
     assert_eq!(condition(&object, "Ready").unwrap()[..2], ["False", "ServersNotReady"]);
 
-    apply(&namespace, &right).await;
+    namespace.apply(&manifest("room", &right)).await.unwrap();
     let healed = |object: &Value| {
         let is = |name: &str, wanted: &str| condition(object, name).is_some_and(|[status, ..]| status == wanted);
         (is("Ready", "True") && is("Degraded", "False")).then_some(())
@@ -84,7 +68,7 @@ async fn a_secret_that_is_not_there() {
 /// A frontend of a game that has a listener of its own.
 #[tokio::test]
 async fn a_port_that_is_in_use() {
-    let image = cluster().await.load_image("conformance", "trouble").await.unwrap();
+    let image = servers::image(&*cluster().await).await;
     let spec = |port: u16| {
         let env = json!([{ "name": "CONFORMANCE_LISTEN", "value": "[::]:3251" }]);
         let acceptors = json!([{ "name": "tcp", "protocol": "TCP", "port": port }]);

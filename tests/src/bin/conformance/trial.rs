@@ -67,8 +67,11 @@ async fn get(session: Session, body: Bytes) -> Result<Bytes, Error> {
     Ok(value.map(Bytes::from).unwrap_or_default())
 }
 
-async fn server(app: App) -> String {
-    format!("{} {}", app.server_type(), app.server_id())
+async fn server(app: App, body: Bytes) -> Result<String, Error> {
+    if !body.is_empty() {
+        sleep(body).await?;
+    }
+    Ok(format!("{} {}", app.server_type(), app.server_id()))
 }
 
 async fn large(body: Bytes) -> Result<Bytes, Error> {
