@@ -1,4 +1,4 @@
-//! As many frontends as sessions need.
+//! As many servers as sessions, or an autoscaler, ask for.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cluster,
-    servers::{addresses, declare, pods, ready},
+    servers::{PATIENCE, addresses, declare, pods, ready},
 };
 
 /// Longer than the operator waits before it asks servers for their sessions again.
@@ -34,6 +34,27 @@ async fn sessions_make_a_type_grow_and_their_end_makes_it_shrink_no_lower_than_i
     drop(clients);
     ready(&namespace, "connector", 1).await;
     let lower = namespace.wait(gst, "jsonpath={.status.replicas}=0", ASKED_AGAIN).await;
-    assert!(lower.is_err(), "it shrinks below its bound");
+    let error = format!("{:#}", lower.expect_err("it shrinks below its bound"));
+    assert!(error.contains("timed out waiting"), "{error}");
     assert_eq!(pods(&namespace, "connector").await.len(), 1);
+}
+
+/// It scales to its bounds whatever it can measure, which here is nothing.
+#[tokio::test]
+async fn a_horizontal_pod_autoscaler_scales_a_type() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("hpa").await.unwrap();
+    declare(&cluster, &namespace, "game", json!({ "replicas": 1 })).await;
+    ready(&namespace, "game", 1).await;
+    let autoscaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": { "name": "game" },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "name": "game" },
+            "minReplicas": 2, "maxReplicas": 3,
+        },
+    });
+    namespace.apply(&autoscaler.to_string()).await.unwrap();
+    ready(&namespace, "game", 2).await;
+    let able = "jsonpath={.status.conditions[?(@.type=='AbleToScale')].status}=True";
+    namespace.wait("hpa/game", able, PATIENCE).await.unwrap();
 }
