@@ -131,6 +131,14 @@ impl Cluster {
         self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
     }
 
+    /// A server that takes messages and does not say how many sessions it holds: nobody accepts its connections.
+    pub(super) async fn server_that_hangs(&self, name: &str, host: u8) -> TcpListener {
+        let (_, server_type) = self.server_type.split_once('/').unwrap();
+        let address = address(host);
+        self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
+        TcpListener::bind((address, ADMIN_PORT)).await.unwrap()
+    }
+
     /// A server in another language, which cannot be asked.
     pub(super) fn silent_server(&self, name: &str) {
         let (_, server_type) = self.server_type.split_once('/').unwrap();
@@ -148,8 +156,7 @@ impl Cluster {
 
     /// Answer `/status` on an admin port.
     async fn answers(&self, host: u8, status: Value) -> Ipv4Addr {
-        let [.., high, low] = std::process::id().to_be_bytes();
-        let address = Ipv4Addr::new(127, high, low, host);
+        let address = address(host);
         let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
         let status = get(async move || axum::Json(status));
         self.tasks.spawn(async move { axum::serve(listener, Router::new().route("/status", status)).await });
@@ -266,6 +273,12 @@ impl Api {
             authorities: fill(CacheWriter::<Secret>::default(), named("secrets")).as_reader(),
         }
     }
+}
+
+/// One of this process' own addresses.
+fn address(host: u8) -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, host)
 }
 
 /// A pod that takes messages.

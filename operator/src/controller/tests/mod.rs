@@ -236,6 +236,45 @@ async fn before_a_scale_down_each_pod_is_told_what_it_holds_then() {
     assert_eq!(cluster.object("servertypes/room").unwrap()["status"]["sessions"], 13);
 }
 
+/// The first is so busy that it does not answer, and Kubernetes still has what it was said to hold before an earlier
+/// scale-down; the third does not take messages yet.
+#[tokio::test]
+async fn before_a_scale_down_a_pod_of_which_nothing_is_known_is_the_last_to_go() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(3));
+    cluster.settle().await;
+    let _hangs = cluster.server_that_hangs("room-0", 31).await;
+    cluster.edit("pods/room-0", |pod| pod["metadata"]["annotations"] = json!({ DELETION_COST_ANNOTATION: "0" }));
+    cluster.server("room-1", 32, 4).await;
+    cluster.silent_server("room-2");
+    cluster.edit("pods/room-2", |pod| pod["status"]["conditions"] = json!([]));
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    let cost = |index: u8| {
+        let pod = cluster.object(&format!("pods/room-{index}")).unwrap();
+        pod["metadata"]["annotations"][DELETION_COST_ANNOTATION].as_str().map(str::to_owned)
+    };
+    assert_eq!([cost(0), cost(1), cost(2)], [Some(i32::MAX.to_string()), Some("4".to_owned()), None]);
+}
+
+/// Which of them holds least is not known, so none goes for what was known of it once.
+#[tokio::test]
+async fn before_a_scale_down_servers_in_another_language_are_equal_when_no_frontend_told_of_them() {
+    let cluster = Cluster::with(PITAYA);
+    cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(2));
+    for index in 0..2 {
+        cluster.silent_server(&format!("ranking-{index}"));
+    }
+    cluster.edit("pods/ranking-0", |pod| pod["metadata"]["annotations"] = json!({ DELETION_COST_ANNOTATION: "0" }));
+    cluster.settle().await;
+    cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    for index in 0..2 {
+        let pod = cluster.object(&format!("pods/ranking-{index}")).unwrap();
+        assert_eq!(pod["metadata"]["annotations"][DELETION_COST_ANNOTATION], i32::MAX.to_string());
+    }
+}
+
 #[tokio::test]
 async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     let cluster = Cluster::with(BACKEND);
