@@ -117,6 +117,13 @@ impl Shared {
         self.count_retries();
     }
 
+    /// This operator leads, perhaps not for the first time: what it remembers, others may have changed since.
+    pub(crate) fn forget_all(&self) {
+        self.memory.lock().clear();
+        self.survey.forget_all();
+        self.count_retries();
+    }
+
     fn count_retries(&self) {
         self.metrics.retrying(self.memory.lock().values().filter(|memory| memory.failures > 0).count());
     }

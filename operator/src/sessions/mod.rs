@@ -150,6 +150,11 @@ impl Survey {
         self.asked.lock().remove(server_type);
     }
 
+    /// Forget all types.
+    pub(crate) fn forget_all(&self) {
+        self.asked.lock().clear();
+    }
+
     /// What servers of a type said. One that does not answer may well be the one that has most to do, so what it said
     /// before is kept.
     async fn said(&self, server_type: &str, pods: &[Arc<Pod>], interval: Duration) -> Answers {

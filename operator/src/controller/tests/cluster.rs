@@ -178,6 +178,11 @@ impl Cluster {
         self.leads.send_replace(None);
     }
 
+    /// This operator leads again, after another did.
+    pub(super) fn lead_again(&self) {
+        self.shared.forget_all();
+    }
+
     /// The requests since they were last asked for.
     pub(super) fn requests(&self) -> Vec<String> {
         self.api.requests.lock().drain(..).map(|(request, _)| request).collect()

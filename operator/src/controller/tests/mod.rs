@@ -289,6 +289,23 @@ async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     assert_eq!(object["spec"]["autoscaling"], autoscaling);
 }
 
+/// The sessions need 4 servers; another leader found out that they need 6, and has not waited for the delay yet.
+#[tokio::test]
+async fn an_operator_that_leads_again_begins_with_what_the_leader_before_chose() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.edit("servertypes/room", |object| {
+        object["spec"]["autoscaling"] = json!({ "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 10 });
+    });
+    cluster.server("room-0", 41, 31).await;
+    cluster.settle().await;
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 4);
+    cluster.edit("servertypes/room", |object| object["status"]["desiredReplicas"] = json!(6));
+    cluster.edit("deployments/room", |object| object["spec"]["replicas"] = json!(6));
+    cluster.lead_again();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 6);
+}
+
 #[tokio::test]
 async fn servers_in_another_language_hold_what_frontends_keep_to_them() {
     let cluster = Cluster::with(PITAYA);
