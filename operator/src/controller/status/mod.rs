@@ -67,7 +67,9 @@ impl<'a> Standing<'a> {
 pub(crate) async fn status(standing: &Standing<'_>, observed: &Observed, shared: &Shared) -> Result<(), Error> {
     let before = observed.object.0.as_ref().ok().map(|object| object.status.clone().unwrap_or_default());
     let status = describe(standing, observed, before.as_ref());
-    if before.as_ref() == Some(&status) || is_told(&status, before.as_ref(), observed, shared) {
+    let unreadable = before.is_none().then(|| summary(&status));
+    let is_told = unreadable.is_some() && shared.remember(&observed.key(), |memory| memory.told == unreadable);
+    if before.as_ref() == Some(&status) || is_told {
         return Ok(());
     }
     let patch = json!({
@@ -77,6 +79,7 @@ pub(crate) async fn status(standing: &Standing<'_>, observed: &Observed, shared:
         "status": status,
     });
     shared.writer.status(&observed.namespace, &observed.name, &patch).await?;
+    shared.remember(&observed.key(), |memory| memory.told = unreadable);
     let reference = events::reference(observed);
     for event in events::transitions(&before.unwrap_or_default().conditions, &status.conditions) {
         shared.writer.event(&event, &reference).await;
@@ -84,15 +87,10 @@ pub(crate) async fn status(standing: &Standing<'_>, observed: &Observed, shared:
     Ok(())
 }
 
-/// The status of an object that cannot be read cannot be read either: what was said of it last is remembered.
-fn is_told(status: &ServerTypeStatus, before: Option<&ServerTypeStatus>, observed: &Observed, shared: &Shared) -> bool {
-    if before.is_some() {
-        return false;
-    }
-    let told =
-        status.conditions.iter().map(|condition| format!("{:?}{}", condition.observed_generation, condition.message));
-    let told = Some(told.collect::<String>());
-    shared.remember(&observed.key(), |memory| std::mem::replace(&mut memory.told, told.clone()) == told)
+/// What is remembered of a status that was written: that of an object that cannot be read cannot be read either.
+fn summary(status: &ServerTypeStatus) -> String {
+    let conditions = status.conditions.iter();
+    conditions.map(|condition| format!("{:?}{}", condition.observed_generation, condition.message)).collect()
 }
 
 /// The status as it is to be. Pure.

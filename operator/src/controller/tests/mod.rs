@@ -206,6 +206,11 @@ async fn a_manifest_that_cannot_be_read_is_told_once_and_keeps_nothing_up() {
     let cluster = Cluster::with(BACKEND);
     cluster.settle().await;
     cluster.edit("servertypes/room", |object| object["spec"]["drain"] = json!("soon"));
+    for code in [StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR] {
+        cluster.fail("PATCH servertypes/room/status", code, &json!({}));
+        cluster.run().await.unwrap_err();
+    }
+    cluster.heal();
     cluster.run().await.unwrap();
     let status = &cluster.object("servertypes/room").unwrap()["status"];
     assert_eq!(status["conditions"][2]["reason"], "InvalidManifest");
