@@ -56,6 +56,8 @@ pub(crate) struct Memory {
     pub(crate) enough: Option<Enough>,
     /// For autoscaling: what was chosen last, which the cache may not show yet.
     pub(crate) chosen: Option<i32>,
+    /// How many servers there are to be, when servers were asked because that is fewer than there are.
+    pub(crate) fewer: Option<u32>,
     /// What was last said of an object that cannot be read, whose status cannot be read either.
     pub(crate) told: Option<String>,
 }

@@ -1,6 +1,14 @@
 //! An API server with a memory, which can be told to fail.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, routing::get};
 use cereus_crds::{contract::variables, names::SERVER_LABEL};
@@ -45,6 +53,7 @@ pub(super) struct Cluster {
     leads: watch::Sender<Option<Instant>>,
     tasks: TaskTracker,
     server_type: String,
+    asked: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -74,7 +83,7 @@ impl Cluster {
         let manifest: Value = serde_yaml::from_str(manifest).unwrap();
         let server_type = format!("servertypes/{}", manifest["metadata"]["name"].as_str().unwrap());
         api.objects.lock().insert(server_type.clone(), manifest);
-        Self { api, shared: Arc::new(shared), leads, tasks, server_type }
+        Self { api, shared: Arc::new(shared), leads, tasks, server_type, asked: Arc::default() }
     }
 
     /// One run with what the cluster holds now; a failure with when it is made again.
@@ -158,9 +167,18 @@ impl Cluster {
     async fn answers(&self, host: u8, status: Value) -> Ipv4Addr {
         let address = address(host);
         let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
-        let status = get(async move || axum::Json(status));
+        let asked = self.asked.clone();
+        let status = get(async move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            axum::Json(status)
+        });
         self.tasks.spawn(async move { axum::serve(listener, Router::new().route("/status", status)).await });
         address
+    }
+
+    /// How often servers were asked so far.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Let requests that begin with `request` fail.

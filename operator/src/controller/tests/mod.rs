@@ -241,6 +241,24 @@ async fn before_a_scale_down_each_pod_is_told_what_it_holds_then() {
     assert_eq!(cluster.object("servertypes/room").unwrap()["status"]["sessions"], 13);
 }
 
+#[tokio::test]
+async fn servers_are_asked_once_for_a_scale_down_however_often_it_fails() {
+    let cluster = Cluster::with(BACKEND);
+    let replicas = |replicas: u32| cluster.edit("servertypes/room", |room| room["spec"]["replicas"] = json!(replicas));
+    replicas(4);
+    cluster.settle().await;
+    cluster.server("room-0", 51, 9).await;
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.asked(), 1);
+    cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    // As long as it is the same change they are asked no more often than for a drain.
+    for (wanted, asked) in [(3, 2), (3, 2), (3, 2), (2, 3), (2, 3), (4, 3), (2, 4), (2, 4)] {
+        replicas(wanted);
+        let _ = cluster.run().await;
+        assert_eq!(cluster.asked(), asked, "for {wanted}");
+    }
+}
+
 /// The first is so busy that it does not answer, and Kubernetes still has what it was said to hold before an earlier
 /// scale-down; the third does not take messages yet.
 #[tokio::test]
