@@ -25,12 +25,14 @@ use crate::{
         kinds::Kind,
         metrics::{Metrics, Outcome},
     },
-    lease::Leadership,
+    lease::{GRACE, Leadership},
 };
 
 /// How long the API server may take for a change. Shorter than the lease's grace, so that a change that was begun by the
 /// leader is over before another leads.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+const _: () = assert!(TIMEOUT.as_millis() < GRACE.as_millis(), "a change must be over before another operator leads");
 
 /// Changes objects.
 #[derive(Clone)]
