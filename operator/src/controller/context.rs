@@ -1,9 +1,13 @@
 //! What every run works with.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use cereus_crds::Validator;
-use kube::Client;
+use kube::{Client, runtime::events::Event};
 use parking_lot::Mutex;
 use rand::Rng as _;
 use tokio::sync::Semaphore;
@@ -48,7 +52,7 @@ pub(crate) struct Shared {
 }
 
 /// What is remembered of one ServerType. All of it may be lost: a new leader begins without.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Memory {
     /// How many runs over it failed in a row.
     failures: u32,
@@ -60,6 +64,8 @@ pub(crate) struct Memory {
     pub(crate) fewer: Option<u32>,
     /// What was last said of an object that cannot be read, whose status cannot be read either.
     pub(crate) told: Option<String>,
+    /// Events that could not be written yet, the oldest first.
+    pub(crate) untold: VecDeque<Event>,
 }
 
 impl Shared {

@@ -162,6 +162,29 @@ async fn what_the_api_server_refuses_is_a_condition_and_an_event() {
 }
 
 #[tokio::test]
+async fn an_event_that_could_not_be_written_comes_with_the_next_run_unless_it_is_refused() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    let pause = |paused: bool| cluster.edit("servertypes/room", |object| object["spec"]["paused"] = json!(paused));
+    cluster.fail("POST events", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    for paused in [true, false] {
+        pause(paused);
+        cluster.run().await.unwrap();
+    }
+    assert_eq!(cluster.events(), [""; 0]);
+    cluster.heal();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.events(), ["PausedByManifest", "NotPaused"]);
+    cluster.fail("POST events", StatusCode::FORBIDDEN, &json!({}));
+    pause(true);
+    cluster.run().await.unwrap();
+    cluster.heal();
+    cluster.writes();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_left_alone() {
     let cluster = Cluster::with(BACKEND);
     cluster.put("apis/apps/v1", "deployments/room", json!({ "metadata": { "name": "room", "labels": {} } }));
