@@ -2,6 +2,8 @@
 
 mod arguments;
 mod logging;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io::{self, Write as _},
@@ -100,7 +102,7 @@ async fn lead(shared: &Arc<Shared>, namespaces: &[String], mut leadership: Leade
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = leadership.gained() => {}
+            () = leadership.gained() => shared.forget_all(),
         }
         let scopes: Vec<_> = match namespaces {
             [] => vec![None],

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 pub(crate) struct Load {
     /// Sessions of all servers. Those of servers that drain count too: they come to the others.
     pub(crate) sessions: Option<u64>,
-    /// Whether every server that takes messages said how many it holds.
+    /// Whether every server that takes messages said how many it holds when it was last asked.
     pub(crate) complete: bool,
     /// Whether servers are draining.
     pub(crate) draining: bool,

@@ -1,9 +1,13 @@
 //! What every run works with.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use cereus_crds::Validator;
-use kube::Client;
+use kube::{Client, runtime::events::Event};
 use parking_lot::Mutex;
 use rand::Rng as _;
 use tokio::sync::Semaphore;
@@ -48,7 +52,7 @@ pub(crate) struct Shared {
 }
 
 /// What is remembered of one ServerType. All of it may be lost: a new leader begins without.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Memory {
     /// How many runs over it failed in a row.
     failures: u32,
@@ -56,8 +60,12 @@ pub(crate) struct Memory {
     pub(crate) enough: Option<Enough>,
     /// For autoscaling: what was chosen last, which the cache may not show yet.
     pub(crate) chosen: Option<i32>,
+    /// How many servers there are to be, when servers were asked because that is fewer than there are.
+    pub(crate) fewer: Option<u32>,
     /// What was last said of an object that cannot be read, whose status cannot be read either.
     pub(crate) told: Option<String>,
+    /// Events that could not be written yet, the oldest first.
+    pub(crate) untold: VecDeque<Event>,
 }
 
 impl Shared {
@@ -114,6 +122,13 @@ impl Shared {
     pub(crate) fn forget(&self, key: &str) {
         self.memory.lock().remove(key);
         self.survey.forget(key);
+        self.count_retries();
+    }
+
+    /// This operator leads, perhaps not for the first time: what it remembers, others may have changed since.
+    pub(crate) fn forget_all(&self) {
+        self.memory.lock().clear();
+        self.survey.forget_all();
         self.count_retries();
     }
 

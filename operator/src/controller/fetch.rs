@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt as _, core::DeserializeGuard};
 use crate::{
     controller::{
         caches::Existing,
-        context::Context,
+        context::{Context, Shared},
         error::Error,
         kinds::Kind,
         status::{is_creating, is_draining},
@@ -93,21 +93,25 @@ pub(crate) async fn fetch(object: Arc<DeserializeGuard<ServerType>>, context: &C
 /// Ask the servers, or, of servers in another language, the frontends that call them.
 async fn count(observed: &Observed, context: &Context) -> Counts {
     let Ok(server_type) = &observed.object.0 else { return Counts::unknown() };
-    let (survey, interval) = (&context.shared.survey, interval(server_type, observed));
+    let (survey, interval) = (&context.shared.survey, interval(server_type, observed, &context.shared));
     match server_type.spec.protocol {
         Protocol::Cereus => survey.counts(&observed.key(), &observed.pods, interval).await,
         Protocol::Pitaya => survey.kept(&context.caches.frontends(&observed.namespace), &observed.pods, interval).await,
     }
 }
 
-/// How old an answer may be. Which servers go is decided once, when the manifest asks for fewer, by what they hold then.
-fn interval(server_type: &ServerType, observed: &Observed) -> Duration {
+/// How old an answer may be. Which servers go is decided once, when the manifest asks for fewer, by what they hold then:
+/// they are asked for it at once, and for as long as it fails no more often than for anything else.
+fn interval(server_type: &ServerType, observed: &Observed, shared: &Shared) -> Duration {
     let spec = &server_type.spec;
-    let fewer = i64::from(observed.there().unwrap_or(0)) > i64::from(spec.desired_replicas());
-    if fewer && spec.autoscaling.is_none() && !spec.paused {
+    let wanted = spec.desired_replicas();
+    let is_fewer = i64::from(observed.there().unwrap_or(0)) > i64::from(wanted);
+    let fewer = (is_fewer && spec.autoscaling.is_none() && !spec.paused).then_some(wanted);
+    let before = shared.remember(&observed.key(), |memory| std::mem::replace(&mut memory.fewer, fewer));
+    if fewer.is_some() && fewer != before {
         return Duration::ZERO;
     }
-    let depends = spec.autoscaling.is_some() || observed.pods.iter().any(|pod| is_draining(pod));
+    let depends = fewer.is_some() || spec.autoscaling.is_some() || observed.pods.iter().any(|pod| is_draining(pod));
     if depends { OFTEN } else { SELDOM }
 }
 

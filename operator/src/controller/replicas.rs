@@ -1,17 +1,13 @@
 //! How many servers there are to be.
 
-use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
-use crate::{
-    controller::{
-        autoscaling::{self, Load},
-        context::Shared,
-        fetch::Observed,
-        status::is_draining,
-        validate::Valid,
-    },
-    sessions::is_ready,
+use crate::controller::{
+    autoscaling::{self, Load},
+    context::Shared,
+    fetch::Observed,
+    status::is_draining,
+    validate::Valid,
 };
 
 /// What the manifest says, or what the sessions need. The choice that autoscaling made is in the status; what was chosen
@@ -36,10 +32,9 @@ pub(super) fn replicas(valid: &Valid, observed: &Observed, shared: &Shared) -> i
 }
 
 fn load(observed: &Observed) -> Load {
-    let silent = |pod: &Pod| is_ready(pod) && observed.counts.of_pod(pod).is_none();
     Load {
         sessions: observed.counts.total(&observed.pods),
-        complete: !observed.pods.iter().any(|pod| silent(pod)),
+        complete: observed.counts.complete,
         draining: observed.pods.iter().any(|pod| is_draining(pod)),
     }
 }

@@ -8,7 +8,7 @@ use cereus_crds::{
 };
 use k8s_openapi::{
     ByteString,
-    api::core::v1::{Pod, Secret},
+    api::core::v1::{ObjectReference, Pod, Secret},
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -25,12 +25,14 @@ use crate::{
         kinds::Kind,
         metrics::{Metrics, Outcome},
     },
-    lease::Leadership,
+    lease::{GRACE, Leadership},
 };
 
 /// How long the API server may take for a change. Shorter than the lease's grace, so that a change that was begun by the
 /// leader is over before another leads.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+const _: () = assert!(TIMEOUT.as_millis() < GRACE.as_millis(), "a change must be over before another operator leads");
 
 /// Changes objects.
 #[derive(Clone)]
@@ -140,13 +142,10 @@ impl Writer {
         gone_is_fine(self.change(Change::Status, "ServerType", name, request).await)
     }
 
-    /// Tell of a transition. Events are for people: one that cannot be written holds nothing up.
-    pub(crate) async fn event(&self, event: &Event, about: &k8s_openapi::api::core::v1::ObjectReference) {
-        let name = about.name.clone().unwrap_or_default();
-        let request = self.recorder.publish(event, about);
-        if let Err(error) = self.change(Change::Event, "Event", &name, request).await {
-            tracing::warn!(error = error.chain(), "event was not written");
-        }
+    /// Tell of a transition.
+    pub(crate) async fn event(&self, event: &Event, about: &ObjectReference) -> Result<(), Error> {
+        let name = about.name.as_deref().unwrap_or_default();
+        self.change(Change::Event, "Event", name, self.recorder.publish(event, about)).await
     }
 
     /// Do it if this operator leads.

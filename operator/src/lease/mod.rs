@@ -3,7 +3,7 @@
 //! The leader renews the Lease every two seconds. Whoever sees it unchanged for twelve seconds, by its own clock, takes
 //! it over; a replace that names the version it was read at lets only one do so. The leader trusts its own clock as well:
 //! eight seconds after it *began* its last successful renewal it holds itself for deposed, whether or not it heard from
-//! the API server, so four seconds before anyone else leads it changes nothing any more.
+//! the API server, so in the four seconds before anyone else leads it begins no change any more.
 
 mod step;
 #[cfg(test)]
@@ -24,8 +24,11 @@ use self::step::{Seen, Step, step};
 /// For how long a Lease holds that is not renewed.
 const DURATION: Duration = Duration::from_secs(12);
 
-/// For how long its holder trusts it, from the beginning of a renewal: four seconds less.
+/// For how long its holder trusts it, from the beginning of a renewal.
 const TRUSTED: Duration = Duration::from_secs(8);
+
+/// How long nobody leads, at least, before another does: what the leader began has to be over by then.
+pub(crate) const GRACE: Duration = Duration::from_secs(DURATION.as_secs() - TRUSTED.as_secs());
 
 /// How often the Lease is looked at, and by its holder renewed: four tries before it would be lost.
 const PERIOD: Duration = Duration::from_secs(2);

@@ -31,12 +31,29 @@ fn unready(pod: &Arc<Pod>) -> Arc<Pod> {
     Arc::new(pod)
 }
 
+/// The same server after its container ended; Kubernetes may not have seen that it takes no messages.
+fn ended(pod: &Arc<Pod>) -> Arc<Pod> {
+    let mut pod = pod.as_ref().clone();
+    let state = json!({ "terminated": { "exitCode": 137 } });
+    let status = &mut pod.status.as_mut().unwrap().container_statuses.as_mut().unwrap()[0];
+    status.state = serde_json::from_value(state).unwrap();
+    Arc::new(pod)
+}
+
 /// A server that counts how often it is asked, on 127.0.0.1.
 async fn server(links: Value) -> (u16, Arc<AtomicU64>) {
+    server_that_hangs_after(u64::MAX, links).await
+}
+
+/// The same, which answers so many times.
+async fn server_that_hangs_after(answers: u64, links: Value) -> (u16, Arc<AtomicU64>) {
     let asked = Arc::new(AtomicU64::new(0));
     let counter = asked.clone();
     let status = move || async move {
         let asked = counter.fetch_add(1, Ordering::Relaxed);
+        if asked >= answers {
+            std::future::pending::<()>().await;
+        }
         axum::Json(json!({ "phase": "serving", "sessions": 40 + asked, "pins": 2, "links": links }))
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,9 +72,29 @@ async fn sessions_and_pins_are_counted_of_those_that_answer() {
     starting.status.as_mut().unwrap().pod_ip = None;
     let pods = [pod("a", "127.0.0.1"), pod("b", "127.0.0.2"), Arc::new(starting)];
     let counts = survey.counts("game/room", &pods, OFTEN).await;
-    assert_eq!(counts.held, Counts::of(&[("a", 42)]).held);
+    assert_eq!((&counts.held, counts.complete), (&Counts::of(&[("a", 42)]).held, false));
     assert_eq!(counts.total(&pods), Some(42));
     assert_eq!(counts.total(&pods[1..]), None);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_any_more_counts_with_what_it_said_last_until_it_ends() {
+    let (port, asked) = server_that_hangs_after(1, json!([{ "server": "x", "sessions": 3 }])).await;
+    let survey = Survey::new(port);
+    let pods = [pod("a", "127.0.0.1")];
+    let first = survey.counts("game/room", &pods, OFTEN).await;
+    assert_eq!(first, Counts { next: first.next, ..Counts::of(&[("a", 42)]) });
+    let second = survey.counts("game/room", &pods, Duration::ZERO).await;
+    assert_eq!((second.held, second.complete, asked.load(Ordering::Relaxed)), (first.held, false, 2));
+    // What a frontend keeps to servers that cannot be asked stays known just so.
+    let frontends = ByType::from([("game/room".to_owned(), pods.to_vec())]);
+    let kept = survey.kept(&frontends, &[pod("x", "127.0.0.3")], SELDOM).await;
+    assert_eq!((kept.held, kept.complete), (Counts::of(&[("x", 3)]).held, false));
+    // Its pod stays, and what it held has gone.
+    let gone = survey.counts("game/room", &[ended(&pods[0])], SELDOM).await;
+    assert_eq!(gone.total(&pods), None);
+    survey.counts("game/room", &pods, SELDOM).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "it was asked at once when it took messages again");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use crate::{
         build::Desired, context::Shared, error::Error, fetch::Observed, kinds::Kind, metrics::Outcome,
         status::is_draining,
     },
+    sessions::is_ready,
 };
 
 /// How many pods are written to at a time.
@@ -65,14 +66,18 @@ async fn authority(issued: &Issued, observed: &Observed, shared: &Shared) -> Res
     shared.writer.authority(&shared.settings.operator_namespace, &name, version, data).await
 }
 
-/// Before there are to be fewer servers, say of each what it holds: those that hold least go.
+/// Before there are to be fewer servers, say of each what it holds: those that hold least go. One that takes messages and
+/// never said what it holds may hold most. Of one that takes none nothing need be said: Kubernetes takes it first.
 async fn deletion_costs(desired: &Desired, observed: &Observed, shared: &Shared) -> Result<(), Error> {
     let wanted = desired.object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
     let there = observed.there();
     if wanted >= there.map(i64::from) {
         return Ok(());
     }
-    let cost = |pod: &Pod| observed.counts.of_pod(pod).map(|held| i32::try_from(held).unwrap_or(i32::MAX));
+    let cost = |pod: &Pod| match observed.counts.of_pod(pod) {
+        Some(held) => Some(i32::try_from(held).unwrap_or(i32::MAX)),
+        None => is_ready(pod).then_some(i32::MAX),
+    };
     let staying = observed.pods.iter().filter(|pod| !is_draining(pod));
     let costs: Vec<_> = staying.filter_map(|pod| Some((pod.clone(), cost(pod)?))).collect();
     let news = costs.into_iter().filter(|(pod, cost)| deletion_cost(pod) != Some(*cost));

@@ -21,10 +21,16 @@ fn ready(standing: &Standing<'_>, observed: &Observed) -> Judgement {
     }
     let desired = standing.desired;
     let count = current(observed).and_then(|status| status.ready_replicas).unwrap_or(0);
-    if seen(standing, observed) && count >= desired {
-        judgement(true, Reason::AllServersReady, format!("{count} of {desired} servers take messages"))
+    // Before old ones have gone there are more than there are to be.
+    let message = if count > desired {
+        format!("{count} servers take messages; there are to be {desired}")
     } else {
-        judgement(false, Reason::ServersNotReady, format!("{count} of {desired} servers take messages"))
+        format!("{count} of {desired} servers take messages")
+    };
+    if seen(standing, observed) && count >= desired {
+        judgement(true, Reason::AllServersReady, message)
+    } else {
+        judgement(false, Reason::ServersNotReady, message)
     }
 }
 

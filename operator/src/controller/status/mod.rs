@@ -13,7 +13,7 @@ use k8s_openapi::{
     api::core::v1::Pod,
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
-use kube::Resource as _;
+use kube::{Resource as _, runtime::events::Event};
 use serde_json::json;
 
 pub(crate) use self::reason::{Judgement, Reason};
@@ -27,6 +27,9 @@ use crate::controller::{
 
 /// How often in a row the API server must fail before that is called a degradation.
 const PATIENCE: u32 = 5;
+
+/// How many events are kept that could not be written: two transitions of every condition.
+const MOST_UNTOLD: usize = 8;
 
 /// The longest message of a condition.
 const LONGEST_MESSAGE: usize = 1000;
@@ -67,7 +70,10 @@ impl<'a> Standing<'a> {
 pub(crate) async fn status(standing: &Standing<'_>, observed: &Observed, shared: &Shared) -> Result<(), Error> {
     let before = observed.object.0.as_ref().ok().map(|object| object.status.clone().unwrap_or_default());
     let status = describe(standing, observed, before.as_ref());
-    if before.as_ref() == Some(&status) || is_told(&status, before.as_ref(), observed, shared) {
+    let unreadable = before.is_none().then(|| summary(&status));
+    let is_told = unreadable.is_some() && shared.remember(&observed.key(), |memory| memory.told == unreadable);
+    if before.as_ref() == Some(&status) || is_told {
+        tell(Vec::new(), observed, shared).await;
         return Ok(());
     }
     let patch = json!({
@@ -77,22 +83,37 @@ pub(crate) async fn status(standing: &Standing<'_>, observed: &Observed, shared:
         "status": status,
     });
     shared.writer.status(&observed.namespace, &observed.name, &patch).await?;
-    let reference = events::reference(observed);
-    for event in events::transitions(&before.unwrap_or_default().conditions, &status.conditions) {
-        shared.writer.event(&event, &reference).await;
-    }
+    shared.remember(&observed.key(), |memory| memory.told = unreadable);
+    tell(events::transitions(&before.unwrap_or_default().conditions, &status.conditions), observed, shared).await;
     Ok(())
 }
 
-/// The status of an object that cannot be read cannot be read either: what was said of it last is remembered.
-fn is_told(status: &ServerTypeStatus, before: Option<&ServerTypeStatus>, observed: &Observed, shared: &Shared) -> bool {
-    if before.is_some() {
-        return false;
+/// Write events, and before them those that could not be written when it was their turn. Events are for people: what
+/// cannot be written now is for the next run, and holds nothing up.
+async fn tell(events: Vec<Event>, observed: &Observed, shared: &Shared) {
+    let key = observed.key();
+    let mut untold = shared.remember(&key, |memory| std::mem::take(&mut memory.untold));
+    untold.extend(events);
+    let reference = events::reference(observed);
+    while let Some(event) = untold.front() {
+        if let Err(error) = shared.writer.event(event, &reference).await {
+            tracing::warn!(server_type = key, error = error.chain(), "event was not written");
+            // What passes by itself has no reason.
+            if error.reason().is_none() {
+                break;
+            }
+        }
+        untold.pop_front();
     }
-    let told =
+    untold.drain(..untold.len().saturating_sub(MOST_UNTOLD));
+    shared.remember(&key, |memory| memory.untold = untold);
+}
+
+/// What is remembered of a status that was written: that of an object that cannot be read cannot be read either.
+fn summary(status: &ServerTypeStatus) -> String {
+    let conditions =
         status.conditions.iter().map(|condition| format!("{:?}{}", condition.observed_generation, condition.message));
-    let told = Some(told.collect::<String>());
-    shared.remember(&observed.key(), |memory| std::mem::replace(&mut memory.told, told.clone()) == told)
+    conditions.collect::<Vec<_>>().concat()
 }
 
 /// The status as it is to be. Pure.

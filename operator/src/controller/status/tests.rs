@@ -104,6 +104,19 @@ fn conditions_follow_the_deployment() {
 }
 
 #[test]
+fn more_servers_than_there_are_to_be_are_no_part_of_them() {
+    let check = |ready: i32, expected: &str| {
+        let mut deployment = settled();
+        deployment["readyReplicas"] = json!(ready);
+        let (status, _) = stands(&observed(&json!({ "replicas": 2 }), Some(deployment), vec![]), None);
+        assert_eq!(status.conditions[0].message, expected);
+    };
+    check(1, "1 of 2 servers take messages");
+    check(2, "2 of 2 servers take messages");
+    check(5, "5 servers take messages; there are to be 2");
+}
+
+#[test]
 fn a_manifest_that_cannot_be_carried_out_and_a_pause_are_said() {
     let (status, conditions) = stands(&observed(&json!({ "image": null }), Some(settled()), vec![]), None);
     assert_eq!(

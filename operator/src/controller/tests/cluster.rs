@@ -1,6 +1,14 @@
 //! An API server with a memory, which can be told to fail.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, routing::get};
 use cereus_crds::{contract::variables, names::SERVER_LABEL};
@@ -45,6 +53,7 @@ pub(super) struct Cluster {
     leads: watch::Sender<Option<Instant>>,
     tasks: TaskTracker,
     server_type: String,
+    asked: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -74,7 +83,7 @@ impl Cluster {
         let manifest: Value = serde_yaml::from_str(manifest).unwrap();
         let server_type = format!("servertypes/{}", manifest["metadata"]["name"].as_str().unwrap());
         api.objects.lock().insert(server_type.clone(), manifest);
-        Self { api, shared: Arc::new(shared), leads, tasks, server_type }
+        Self { api, shared: Arc::new(shared), leads, tasks, server_type, asked: Arc::default() }
     }
 
     /// One run with what the cluster holds now; a failure with when it is made again.
@@ -131,6 +140,14 @@ impl Cluster {
         self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
     }
 
+    /// A server that takes messages and does not say how many sessions it holds: nobody accepts its connections.
+    pub(super) async fn server_that_hangs(&self, name: &str, host: u8) -> TcpListener {
+        let (_, server_type) = self.server_type.split_once('/').unwrap();
+        let address = address(host);
+        self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
+        TcpListener::bind((address, ADMIN_PORT)).await.unwrap()
+    }
+
     /// A server in another language, which cannot be asked.
     pub(super) fn silent_server(&self, name: &str) {
         let (_, server_type) = self.server_type.split_once('/').unwrap();
@@ -148,12 +165,20 @@ impl Cluster {
 
     /// Answer `/status` on an admin port.
     async fn answers(&self, host: u8, status: Value) -> Ipv4Addr {
-        let [.., high, low] = std::process::id().to_be_bytes();
-        let address = Ipv4Addr::new(127, high, low, host);
+        let address = address(host);
         let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
-        let status = get(async move || axum::Json(status));
+        let asked = self.asked.clone();
+        let status = get(async move || {
+            asked.fetch_add(1, Ordering::Relaxed);
+            axum::Json(status)
+        });
         self.tasks.spawn(async move { axum::serve(listener, Router::new().route("/status", status)).await });
         address
+    }
+
+    /// How often servers were asked so far.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Let requests that begin with `request` fail.
@@ -169,6 +194,11 @@ impl Cluster {
     /// Another operator leads from now on.
     pub(super) fn depose(&self) {
         self.leads.send_replace(None);
+    }
+
+    /// This operator leads again, after another did.
+    pub(super) fn lead_again(&self) {
+        self.shared.forget_all();
     }
 
     /// The requests since they were last asked for.
@@ -266,6 +296,12 @@ impl Api {
             authorities: fill(CacheWriter::<Secret>::default(), named("secrets")).as_reader(),
         }
     }
+}
+
+/// One of this process' own addresses.
+fn address(host: u8) -> Ipv4Addr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, host)
 }
 
 /// A pod that takes messages.

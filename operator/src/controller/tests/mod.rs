@@ -162,6 +162,29 @@ async fn what_the_api_server_refuses_is_a_condition_and_an_event() {
 }
 
 #[tokio::test]
+async fn an_event_that_could_not_be_written_comes_with_the_next_run_unless_it_is_refused() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    let pause = |paused: bool| cluster.edit("servertypes/room", |object| object["spec"]["paused"] = json!(paused));
+    cluster.fail("POST events", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    for paused in [true, false] {
+        pause(paused);
+        cluster.run().await.unwrap();
+    }
+    assert_eq!(cluster.events(), [""; 0]);
+    cluster.heal();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.events(), ["PausedByManifest", "NotPaused"]);
+    cluster.fail("POST events", StatusCode::FORBIDDEN, &json!({}));
+    pause(true);
+    cluster.run().await.unwrap();
+    cluster.heal();
+    cluster.writes();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
+}
+
+#[tokio::test]
 async fn an_object_of_somebody_else_is_left_alone() {
     let cluster = Cluster::with(BACKEND);
     cluster.put("apis/apps/v1", "deployments/room", json!({ "metadata": { "name": "room", "labels": {} } }));
@@ -206,6 +229,11 @@ async fn a_manifest_that_cannot_be_read_is_told_once_and_keeps_nothing_up() {
     let cluster = Cluster::with(BACKEND);
     cluster.settle().await;
     cluster.edit("servertypes/room", |object| object["spec"]["drain"] = json!("soon"));
+    for code in [StatusCode::TOO_MANY_REQUESTS, StatusCode::INTERNAL_SERVER_ERROR] {
+        cluster.fail("PATCH servertypes/room/status", code, &json!({}));
+        cluster.run().await.unwrap_err();
+    }
+    cluster.heal();
     cluster.run().await.unwrap();
     let status = &cluster.object("servertypes/room").unwrap()["status"];
     assert_eq!(status["conditions"][2]["reason"], "InvalidManifest");
@@ -237,6 +265,63 @@ async fn before_a_scale_down_each_pod_is_told_what_it_holds_then() {
 }
 
 #[tokio::test]
+async fn servers_are_asked_once_for_a_scale_down_however_often_it_fails() {
+    let cluster = Cluster::with(BACKEND);
+    let replicas = |replicas: u32| cluster.edit("servertypes/room", |room| room["spec"]["replicas"] = json!(replicas));
+    replicas(4);
+    cluster.settle().await;
+    cluster.server("room-0", 51, 9).await;
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.asked(), 1);
+    cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    // As long as it is the same change they are asked no more often than for a drain.
+    for (wanted, asked) in [(3, 2), (3, 2), (3, 2), (2, 3), (2, 3), (4, 3), (2, 4), (2, 4)] {
+        replicas(wanted);
+        let _ = cluster.run().await;
+        assert_eq!(cluster.asked(), asked, "for {wanted}");
+    }
+}
+
+/// The first is so busy that it does not answer, and Kubernetes still has what it was said to hold before an earlier
+/// scale-down; the third does not take messages yet.
+#[tokio::test]
+async fn before_a_scale_down_a_pod_of_which_nothing_is_known_is_the_last_to_go() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(3));
+    cluster.settle().await;
+    let _hangs = cluster.server_that_hangs("room-0", 31).await;
+    cluster.edit("pods/room-0", |pod| pod["metadata"]["annotations"] = json!({ DELETION_COST_ANNOTATION: "0" }));
+    cluster.server("room-1", 32, 4).await;
+    cluster.silent_server("room-2");
+    cluster.edit("pods/room-2", |pod| pod["status"]["conditions"] = json!([]));
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    let cost = |index: u8| {
+        let pod = cluster.object(&format!("pods/room-{index}")).unwrap();
+        pod["metadata"]["annotations"][DELETION_COST_ANNOTATION].as_str().map(str::to_owned)
+    };
+    assert_eq!([cost(0), cost(1), cost(2)], [Some(i32::MAX.to_string()), Some("4".to_owned()), None]);
+}
+
+/// Which of them holds least is not known, so none goes for what was known of it once.
+#[tokio::test]
+async fn before_a_scale_down_servers_in_another_language_are_equal_when_no_frontend_told_of_them() {
+    let cluster = Cluster::with(PITAYA);
+    cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(2));
+    for index in 0..2 {
+        cluster.silent_server(&format!("ranking-{index}"));
+    }
+    cluster.edit("pods/ranking-0", |pod| pod["metadata"]["annotations"] = json!({ DELETION_COST_ANNOTATION: "0" }));
+    cluster.settle().await;
+    cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(1));
+    cluster.run().await.unwrap();
+    for index in 0..2 {
+        let pod = cluster.object(&format!("pods/ranking-{index}")).unwrap();
+        assert_eq!(pod["metadata"]["annotations"][DELETION_COST_ANNOTATION], i32::MAX.to_string());
+    }
+}
+
+#[tokio::test]
 async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     let cluster = Cluster::with(BACKEND);
     let autoscaling = json!({ "minReplicas": 1, "maxReplicas": 5, "sessionsPerReplica": 10 });
@@ -248,6 +333,23 @@ async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     assert_eq!(object["status"]["desiredReplicas"], 4);
     assert_eq!(object["spec"].get("replicas"), None);
     assert_eq!(object["spec"]["autoscaling"], autoscaling);
+}
+
+/// The sessions need 4 servers; another leader found out that they need 6, and has not waited for the delay yet.
+#[tokio::test]
+async fn an_operator_that_leads_again_begins_with_what_the_leader_before_chose() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.edit("servertypes/room", |object| {
+        object["spec"]["autoscaling"] = json!({ "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 10 });
+    });
+    cluster.server("room-0", 41, 31).await;
+    cluster.settle().await;
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 4);
+    cluster.edit("servertypes/room", |object| object["status"]["desiredReplicas"] = json!(6));
+    cluster.edit("deployments/room", |object| object["spec"]["replicas"] = json!(6));
+    cluster.lead_again();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 6);
 }
 
 #[tokio::test]
