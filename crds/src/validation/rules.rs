@@ -30,7 +30,10 @@ impl Rules {
     pub(super) fn check(&self, document: &Value, old: Option<&Value>, problems: &mut Vec<Problem>) {
         let root = RootContext { api_version: VERSION.to_owned(), api_group: GROUP.to_owned(), kind: KIND.to_owned() };
         let result = self.engine.validate_compiled_with_context(&self.schema, document, old, Some(&root));
-        for error in result.err().into_iter().flat_map(cel::ValidationErrors::into_vec) {
+        let mut errors: Vec<_> = result.err().into_iter().flat_map(cel::ValidationErrors::into_vec).collect();
+        // They come in another order in each process.
+        errors.sort_by(|one, other| (&one.field_path, &one.message).cmp(&(&other.field_path, &other.message)));
+        for error in errors {
             let path = Path::parse(&error.field_path, document);
             let value = path.find(document).cloned();
             problems.push(Problem { path, value, message: error.message });
