@@ -85,6 +85,8 @@ async fn one_of_two_operators_writes_and_when_it_is_killed_the_other_finishes_wh
     namespace.watch("gst", SOON, midway).await.unwrap();
     system.kill(&before_pod).await.unwrap();
     let killed = Instant::now();
+    // Nor does it come back and lead again.
+    system.kubectl(&["delete", "pod", &before_pod, "--grace-period=0", "--force"]).await.unwrap();
     // Nobody leads who could hear of this.
     scale(&namespace, "game", 4).await;
     let another = |lease: &Value| leader(lease).filter(|(identity, _)| *identity != before);
