@@ -118,7 +118,7 @@ impl Cluster {
         Ok(image)
     }
 
-    /// The same under a name with a registry of its own choice.
+    /// The same under another name: one with a registry, or a short one.
     pub async fn load_image_as(&self, image: &str, name: &str) -> anyhow::Result<()> {
         let arguments = [OsString::from(image), binary(name)?.into()];
         command::run(tokio::process::Command::new(script("load")).args(arguments), None).await.map(drop)
