@@ -30,7 +30,8 @@ pub(crate) struct Config {
     #[serde(with = "duration")]
     #[schemars(with = "String")]
     pub(crate) reconsider: Duration,
-    /// The zone that this server is in; servers of a type with `zone: prefer` are then chosen there first.
+    /// The zone that this server is in, if not the one that the topology tells, which in a cluster is that of its node. Servers
+    /// of a type with `zone: prefer` are chosen there first.
     pub(crate) zone: Option<String>,
 }
 
@@ -55,8 +56,11 @@ pub(crate) struct Router {
 }
 
 /// The servers of one type.
+#[derive(Default)]
 struct Group {
     routing: Routing,
+    /// Where the caller is, if that is known.
+    zone: Option<Arc<str>>,
     members: Vec<(Arc<Server>, Arc<Link>)>,
     turn: Mutex<usize>,
 }
@@ -96,7 +100,7 @@ impl Router {
         let mut groups = self.groups.write();
         let snapshot = self.topology.current();
         for (server_type, group) in groups.iter_mut() {
-            group.adopt(server_type, &snapshot, &self.links);
+            self.adopt_group(server_type, group, &snapshot);
         }
         self.links.retain(&snapshot);
     }
@@ -132,8 +136,19 @@ impl Router {
         let Some(server) = snapshot.servers(name).first() else { return Err(no_servers(name)) };
         let server_type = server.server_type.clone();
         let group = groups.entry(server_type.clone()).or_default();
-        group.adopt(&server_type, &snapshot, &self.links);
+        self.adopt_group(&server_type, group, &snapshot);
         Ok(server_type)
+    }
+
+    fn adopt_group(&self, server_type: &str, group: &mut Group, snapshot: &Snapshot) {
+        let own = snapshot.server(&self.links.identity().server_id);
+        group.zone = self.config.zone.as_deref().map(Arc::from).or_else(|| own?.zone.clone());
+        group.routing = snapshot.settings(server_type).routing.clone();
+        group.members = snapshot
+            .servers(server_type)
+            .iter()
+            .map(|server| (server.clone(), open(&self.links, server, snapshot)))
+            .collect();
     }
 
     /// Whether a session keeps the server that was chosen for it.
@@ -207,11 +222,10 @@ impl Router {
             let only = Candidate::new(server, state(link), 0, None).map(|_| link.clone());
             return only.ok_or_else(|| no_servers(server_type));
         }
-        let zone = self.config.zone.as_deref();
         let mut links: SmallVec<[&Arc<Link>; 16]> = SmallVec::new();
         let mut candidates: SmallVec<[Candidate<'_>; 16]> = SmallVec::new();
         for (server, link) in &group.members {
-            if let Some(candidate) = Candidate::new(server, state(link), link.pending(), zone) {
+            if let Some(candidate) = Candidate::new(server, state(link), link.pending(), group.zone.as_deref()) {
                 candidates.push(candidate);
                 links.push(link);
             }
@@ -245,23 +259,6 @@ impl Subject<'_> {
         let Some(session) = &session else { return judge(&question) };
         let uid = (!session.uid.is_empty()).then(|| session.uid.as_str());
         judge(&Question { session: Some(session.id.get()), uid, data: &session.data, ..question })
-    }
-}
-
-impl Default for Group {
-    fn default() -> Self {
-        Self { routing: Routing::default(), members: Vec::new(), turn: Mutex::new(0) }
-    }
-}
-
-impl Group {
-    fn adopt(&mut self, server_type: &str, snapshot: &Snapshot, links: &Links) {
-        self.routing = snapshot.settings(server_type).routing.clone();
-        self.members = snapshot
-            .servers(server_type)
-            .iter()
-            .map(|server| (server.clone(), open(links, server, snapshot)))
-            .collect();
     }
 }
 

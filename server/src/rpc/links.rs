@@ -148,6 +148,11 @@ impl Links {
         &self.shared
     }
 
+    /// Who this server is.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.shared.common.identity
+    }
+
     /// Counts of these links.
     pub(crate) fn counts(&self) -> &Counts {
         &self.shared.common.counts

@@ -1,9 +1,9 @@
 //! The router of a server, and the links that it opens and closes as the topology changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cereus_crds::{Policy, Routing};
+use cereus_crds::{Policy, Routing, Zone};
 use parking_lot::Mutex;
 
 use crate::router::{Candidate, Config, Question, Router, RoutingFunction};
@@ -109,6 +109,26 @@ async fn links_to_servers_that_are_gone_close_when_nothing_is_in_flight() {
     // It comes back, and gets a link again.
     rig.publish(&[0, 1]).await;
     assert_eq!(rig.open(), live(&["room-0", "room-1"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_in_the_zone_where_the_topology_sees_this_one_come_first() {
+    let rig = Rig::start(3, 3, None);
+    rig.router.server_type("room").unwrap();
+    let publish = async |own: Option<&str>| {
+        let near = Server { zone: own.map(Into::into), ..Server::new("near", "connector", ([127, 0, 0, 1], 1)) };
+        let rooms = rig.nodes.iter().zip(["west", "east", "west"]);
+        let rooms = rooms.map(|(node, zone)| Server { zone: Some(zone.into()), ..Server::clone(&node.server) });
+        let routing = Routing { policy: Policy::RoundRobin, zone: Zone::Prefer, ..Routing::default() };
+        let settings = TypeSettings { routing, ..TypeSettings::default() };
+        rig.publisher.publish(Snapshot::new(rooms.chain([near]), [("room".into(), settings)]));
+        settle().await;
+        (0..3).map(|_| rig.choose().unwrap()).collect::<BTreeSet<_>>()
+    };
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(publish(Some("east")).await, named(&["room-1"]));
+    assert_eq!(publish(Some("west")).await, named(&["room-0", "room-2"]));
+    assert_eq!(publish(None).await, named(&["room-0", "room-1", "room-2"]));
 }
 
 #[tokio::test(start_paused = true)]
