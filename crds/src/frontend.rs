@@ -63,8 +63,8 @@ pub struct Acceptor {
     pub name: String,
     /// What carries the packets of a client: `TCP` or `WebSocket`.
     pub protocol: AcceptorProtocol,
-    /// The port number, in the pod and in the Service, from 1 to 65535 and unique within the type. Below 1024 the pods
-    /// may need leave to open it.
+    /// The port number, in the pod and in the Service, from 1 to 65535 and unique within the type. Below 1024 most
+    /// nodes forbid it to servers, which are not root.
     #[schemars(schema_with = "schema::port")]
     pub port: u16,
     /// Encrypts the connections, which are TLS then, or WebSocket over TLS (`wss:`). Absent: they are not encrypted.

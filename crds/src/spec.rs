@@ -116,7 +116,7 @@ pub struct ServerTypeSpec {
     #[serde(default, skip_serializing_if = "Template::is_empty")]
     pub template: Template,
     /// Whether the operator leaves the objects of this type as they are, whatever this manifest says. Servers keep
-    /// running, and other servers go on finding them. False when absent.
+    /// running, their certificate is renewed, and other servers go on finding them. False when absent.
     #[serde(default)]
     pub paused: bool,
 }

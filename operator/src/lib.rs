@@ -17,4 +17,5 @@ pub mod app;
 mod certificates;
 mod controller;
 mod lease;
+mod pod;
 mod sessions;

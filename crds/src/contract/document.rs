@@ -29,7 +29,7 @@ fn write(out: &mut String) -> std::fmt::Result {
 
 What an image is given by the operator, and what it must honour. `cereus dev` gives local processes the same, with other
 addresses and paths. A binary that is built on this framework honours all of it; this page is for those who build images,
-and for backends in other languages (`protocol: pitaya`).
+and for backends in other languages (`protocol: pitaya`), which serve `Call` of `server/proto/protos/pitaya.proto`.
 
 ## Arguments
 
@@ -72,7 +72,7 @@ the operator's.
 | name | number | what |
 |---|---|---|
 | `{LINK_PORT}` | {LINK_PORT_NUMBER} | gRPC: links, and `protos.Pitaya/Call`; the latter alone for `protocol: pitaya` |
-| `{ADMIN_PORT}` | {ADMIN_PORT_NUMBER} | HTTP: `/livez`, `/readyz`, `/status`, `/drain`; not for `protocol: pitaya` |
+| `{ADMIN_PORT}` | {ADMIN_PORT_NUMBER} | HTTP: `/livez`, `/readyz`, `/status`, and `/drain`, which needs `admin.token`; not for `protocol: pitaya` |
 | of each acceptor | its `port` | clients |
 
 ## Probes
@@ -93,8 +93,8 @@ the operator's.
     write!(
         out,
         "
-A probe may take as long as its period. `/readyz` stays 200 after {DRAIN_SIGNAL} until the acceptors are closed: the cluster
-itself stops sending new work to a pod that is being deleted.
+A probe may take as long as its period. `/readyz` stays 200 after {DRAIN_SIGNAL} until the acceptors of a frontend are
+closed, or a backend closes: the cluster itself stops sending new work to a pod that is being deleted.
 
 ## Signals
 

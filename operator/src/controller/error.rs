@@ -7,7 +7,7 @@ use prometheus_client::encoding::EncodeLabelValue;
 
 use crate::{
     certificates::CertificateError,
-    controller::{build::BuildError, status::Reason},
+    controller::{build::BuildError, reason::Reason},
 };
 
 /// One run failed.

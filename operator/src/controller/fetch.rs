@@ -16,8 +16,8 @@ use crate::{
         context::{Context, Shared},
         error::Error,
         kinds::Kind,
-        status::{is_creating, is_draining},
     },
+    pod::{is_creating, is_draining},
     sessions::{Counts, OFTEN, SELDOM},
 };
 

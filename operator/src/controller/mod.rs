@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod kinds;
 mod metrics;
+mod reason;
 mod replicas;
 mod run;
 mod status;
@@ -27,7 +28,7 @@ use cereus_crds::ServerType;
 use kube::{Resource as _, ResourceExt as _, core::DeserializeGuard, runtime::controller::Action};
 use tokio::time::Instant;
 
-use self::{build::Given, context::Context, error::Error, status::Standing, validate::Valid};
+use self::{build::Given, context::Context, error::Error, kinds::Kind, status::Standing, validate::Valid};
 pub(crate) use self::{
     context::{Settings, Shared},
     metrics::Metrics,
@@ -63,15 +64,16 @@ async fn pipeline(object: Arc<DeserializeGuard<ServerType>>, context: &Context) 
     let checked = validate::validate(&observed.object, &context.shared.validator);
     let mut standing = Standing::new(&observed, &checked);
     let changed = match &checked {
-        Ok(valid) if !valid.server_type.spec.paused => change(valid, &observed, &mut standing, context).await,
-        _ => Ok(observed.counts.next.min(SELDOM)),
+        Ok(valid) => change(valid, &observed, &mut standing, context).await,
+        Err(_) => Ok(observed.counts.next.min(SELDOM)),
     };
     standing.failed(&changed, context.shared.failures(&observed.key()));
     status::status(&standing, &observed, &context.shared).await?;
     changed.map(Action::requeue)
 }
 
-/// Decide what is to be there, and make it so; after how long to look again, if nothing happens before.
+/// Decide what is to be there, and make it so; after how long to look again, if nothing happens before. Of a type that is
+/// paused only the certificate that its servers have is kept valid.
 async fn change(
     valid: &Valid,
     observed: &fetch::Observed,
@@ -79,13 +81,25 @@ async fn change(
     context: &Context,
 ) -> Result<Duration, Error> {
     let shared = &context.shared;
+    let paused = valid.server_type.spec.paused;
     let (authority, existing) = (observed.authority.as_deref(), observed.certificates.as_ref());
+    if paused && existing.is_none() {
+        return Ok(observed.counts.next.min(SELDOM));
+    }
     let issued = certificates::issue(observed.now, &observed.namespace, &observed.name, authority, existing)?;
-    standing.desired = replicas::replicas(valid, observed, shared);
+    if !paused {
+        standing.desired = replicas::replicas(valid, observed, shared);
+    }
     let given =
         Given { replicas: standing.desired, issued: &issued, admin_namespaces: &shared.settings.admin_namespaces };
-    let desired = build::build(valid, &given)?;
+    let mut desired = build::build(valid, &given)?;
+    if paused {
+        desired.retain(|desired| desired.kind == Kind::Secret);
+    }
     standing.applied = apply::apply(&desired, &issued, observed, shared).await?;
+    if !paused {
+        apply::delete_orphans(&desired, observed, shared).await?;
+    }
     let until_renewal = issued.renew_at.duration_since(observed.now).unsigned_abs();
     Ok(observed.counts.next.min(until_renewal).min(SELDOM).max(Duration::from_millis(100)))
 }

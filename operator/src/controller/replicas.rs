@@ -2,12 +2,14 @@
 
 use tokio::time::Instant;
 
-use crate::controller::{
-    autoscaling::{self, Load},
-    context::Shared,
-    fetch::Observed,
-    status::is_draining,
-    validate::Valid,
+use crate::{
+    controller::{
+        autoscaling::{self, Load},
+        context::Shared,
+        fetch::Observed,
+        validate::Valid,
+    },
+    pod::is_draining,
 };
 
 /// What the manifest says, or what the sessions need. The choice that autoscaling made is in the status; what was chosen

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::ask::{Client, Said};
+use crate::pod::{address, is_ready};
 
 /// How often servers are asked while something depends on it.
 pub(crate) const OFTEN: Duration = Duration::from_secs(10);
@@ -209,20 +210,4 @@ impl Survey {
         }
         due
     }
-}
-
-/// Whether a server takes messages.
-pub(crate) fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-/// Where a server can be asked: its pod has an address, and its container runs.
-fn address(pod: &Pod) -> Option<IpAddr> {
-    let status = pod.status.as_ref()?;
-    let running = |container: &k8s_openapi::api::core::v1::ContainerStatus| {
-        container.state.as_ref().is_some_and(|state| state.running.is_some())
-    };
-    let runs = status.container_statuses.iter().flatten().any(running);
-    status.pod_ip.as_ref().filter(|_| runs)?.parse().ok()
 }

@@ -9,11 +9,8 @@ use kube::ResourceExt as _;
 
 use crate::{
     certificates::{self, Issued},
-    controller::{
-        build::Desired, context::Shared, error::Error, fetch::Observed, kinds::Kind, metrics::Outcome,
-        status::is_draining,
-    },
-    sessions::is_ready,
+    controller::{build::Desired, context::Shared, error::Error, fetch::Observed, kinds::Kind, metrics::Outcome},
+    pod::{is_draining, is_ready},
 };
 
 /// How many pods are written to at a time.
@@ -26,7 +23,7 @@ pub(crate) struct Applied {
     pub(crate) deployment: bool,
 }
 
-/// Apply what differs, and delete what is not to be there any more.
+/// Apply what differs.
 pub(crate) async fn apply(
     desired: &[Desired],
     issued: &Issued,
@@ -51,7 +48,6 @@ pub(crate) async fn apply(
         }
         shared.writer.apply(&observed.namespace, desired).await?;
     }
-    orphans(desired, observed, shared).await?;
     Ok(applied)
 }
 
@@ -93,7 +89,7 @@ fn deletion_cost(pod: &Pod) -> Option<i32> {
 }
 
 /// Delete what was made for this ServerType and is not to be there any more.
-async fn orphans(desired: &[Desired], observed: &Observed, shared: &Shared) -> Result<(), Error> {
+pub(crate) async fn delete_orphans(desired: &[Desired], observed: &Observed, shared: &Shared) -> Result<(), Error> {
     let uid = observed.object.uid();
     for ((kind, name), object) in &observed.existing {
         let ours = object.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref());

@@ -5,8 +5,24 @@ use std::sync::Arc;
 use cereus_crds::ConditionType;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 
-use super::{Judgement, Reason, Standing, is_draining, trouble, trouble::Trouble};
-use crate::controller::fetch::Observed;
+use super::{Standing, trouble, trouble::Trouble};
+use crate::{
+    controller::{fetch::Observed, reason::Reason},
+    pod::{is_draining, is_silent},
+};
+
+/// A condition without the time of its last change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// Which.
+    pub(crate) condition: ConditionType,
+    /// Whether it holds.
+    pub(crate) holds: bool,
+    /// Why.
+    pub(crate) reason: Reason,
+    /// The same in a sentence.
+    pub(crate) message: String,
+}
 
 /// All four, in the order in which they are shown.
 pub(super) fn judge(standing: &Standing<'_>, observed: &Observed) -> Vec<Judgement> {
@@ -46,7 +62,7 @@ fn progressing(standing: &Standing<'_>, observed: &Observed) -> Judgement {
     ]
     .map(Option::unwrap_or_default);
     let draining = observed.pods.iter().filter(|pod| is_draining(pod)).count();
-    let silent = observed.pods.iter().filter(|pod| trouble::is_silent(pod) && !is_draining(pod)).count();
+    let silent = observed.pods.iter().filter(|pod| is_silent(pod) && !is_draining(pod)).count();
     // Nobody starts those again while their node does not answer.
     let started = ready.saturating_add(i32::try_from(silent).unwrap_or(i32::MAX)).min(updated);
     if standing.checked.is_err() || standing.paused() {

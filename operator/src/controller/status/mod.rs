@@ -2,27 +2,27 @@
 
 mod events;
 mod judge;
-mod reason;
 #[cfg(test)]
 mod tests;
 mod trouble;
 
 use cereus_crds::{ServerType, ServerTypeStatus, names};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Resource as _, runtime::events::Event};
 use serde_json::json;
 
-pub(crate) use self::reason::{Judgement, Reason};
-use crate::controller::{
-    apply::Applied,
-    context::Shared,
-    error::Error,
-    fetch::Observed,
-    validate::{Invalid, Valid},
+use self::judge::Judgement;
+use crate::{
+    controller::{
+        apply::Applied,
+        context::Shared,
+        error::Error,
+        fetch::Observed,
+        reason::Reason,
+        validate::{Invalid, Valid},
+    },
+    pod::is_draining,
 };
 
 /// How often in a row the API server must fail before that is called a degradation.
@@ -156,17 +156,4 @@ fn condition(judgement: &Judgement, generation: Option<i64>, before: &[Condition
         observed_generation: generation,
         last_transition_time: same.map_or(Time(now), |same| same.last_transition_time.clone()),
     }
-}
-
-/// Whether a pod was told to stop, and has not ended.
-pub(crate) fn is_draining(pod: &Pod) -> bool {
-    pod.metadata.deletion_timestamp.is_some()
-}
-
-/// Whether a pod is on a node, and its container is not there yet.
-pub(crate) fn is_creating(pod: &Pod) -> bool {
-    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-    let waiting =
-        statuses.into_iter().flatten().filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
-    waiting.into_iter().any(|reason| reason == "ContainerCreating")
 }

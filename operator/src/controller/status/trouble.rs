@@ -4,8 +4,10 @@ use cereus_crds::contract::{CONFIG_FILE, ExitCode};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStateWaiting, Pod};
 use kube::ResourceExt as _;
 
-use super::{Reason, is_draining};
-use crate::sessions::is_ready;
+use crate::{
+    controller::reason::Reason,
+    pod::{is_draining, is_ready, is_silent},
+};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +21,6 @@ pub(crate) struct Trouble {
 /// What is wrong with the first pod with which something is. Those that take messages are well.
 pub(crate) fn of_pods<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Option<Trouble> {
     pods.into_iter().filter(|pod| !is_draining(pod) && !is_ready(pod)).find_map(of_pod)
-}
-
-/// Whether nothing is known of a pod because its node does not answer. The node itself says of a pod that is not ready that
-/// its containers are not; the control plane, for a node that is silent, changes only the former.
-pub(super) fn is_silent(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let says = |type_: &str, status: &str| {
-        conditions.into_iter().flatten().any(|condition| condition.type_ == type_ && condition.status == status)
-    };
-    says("Ready", "False") && says("ContainersReady", "True")
 }
 
 fn of_pod(pod: &Pod) -> Option<Trouble> {

@@ -219,6 +219,13 @@ async fn a_paused_server_type_is_left_as_it_is() {
     edit(true, 3);
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), ["PATCH servertypes/room/status", "POST events"]);
+    // Its servers need a certificate that others trust.
+    cluster.edit("secrets/room-certificates", |secret| secret["data"]["tls.crt"] = json!(""));
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), ["PATCH secrets/room-certificates"]);
+    cluster.delete("secrets/room-certificates");
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
     edit(false, 3);
     cluster.run().await.unwrap();
     assert!(cluster.writes().contains(&"PATCH deployments/room".to_owned()));

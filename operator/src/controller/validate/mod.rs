@@ -6,7 +6,7 @@ mod tests;
 use cereus_crds::{ServerType, Validator};
 use kube::{ResourceExt as _, core::DeserializeGuard};
 
-use crate::controller::status::Reason;
+use crate::controller::reason::Reason;
 
 /// A ServerType that can be carried out.
 #[derive(Debug, Clone)]

@@ -1,7 +1,5 @@
 //! The reasons that conditions and events give: all there are.
 
-use cereus_crds::ConditionType;
-
 /// Why a condition is as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reason {
@@ -94,17 +92,4 @@ impl Reason {
             Self::NotPaused => "NotPaused",
         }
     }
-}
-
-/// A condition without the time of its last change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Judgement {
-    /// Which.
-    pub(crate) condition: ConditionType,
-    /// Whether it holds.
-    pub(crate) holds: bool,
-    /// Why.
-    pub(crate) reason: Reason,
-    /// The same in a sentence.
-    pub(crate) message: String,
 }
