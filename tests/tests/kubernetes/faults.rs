@@ -6,12 +6,13 @@ use std::time::Duration;
 use cereus_tests::{
     client::{Client, Transport},
     conformance::trial,
+    load::Manner,
 };
 use serde_json::{Value, json};
 
 use crate::{
     SOON, cluster, cluster_alone,
-    servers::{condition, finish, game, play, pods, ready},
+    servers::{addresses, condition, finish, game, load, play, pods, ready},
 };
 
 /// What a request may fail with when the server that was to handle it ends: nobody knows whether it was handled, it
@@ -22,11 +23,11 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// More than the servers may use.
 const TOO_MUCH: &str = "500000000";
 
-/// The message of the condition `Degraded` when it has this reason, of a server type that lacks a server and says so.
-fn lacks(object: &Value, reason: &str) -> Option<String> {
+/// The message of the condition `Degraded` when it has this reason, of a server type that lacks one of two and says so.
+fn lacks(object: &Value, name: &str, reason: &str) -> Option<String> {
     let [degraded, why, message] = condition(object, "Degraded")?;
     let [ready, ..] = condition(object, "Ready")?;
-    let told = object["metadata"]["name"] == "game" && [degraded, why, ready] == ["True", reason, "False"];
+    let told = object["metadata"]["name"] == name && [degraded, why, ready] == ["True", reason, "False"];
     (told && object["status"]["readyReplicas"] == 1).then(|| message.to_owned())
 }
 
@@ -44,7 +45,7 @@ async fn a_server_that_is_killed_or_runs_out_of_memory_is_replaced_while_the_gam
         namespace.kill(&victim).await.unwrap();
         players.bodies_anew(1).await.unwrap();
     };
-    let told = namespace.watch("gst", SOON, |object| lacks(object, "ServerFailed"));
+    let told = namespace.watch("gst", SOON, |object| lacks(object, "game", "ServerFailed"));
     let (told, ()) = tokio::join!(told, killed);
     let told = told.unwrap();
     assert!(told.contains(&victim) && told.contains("ended with code 137"), "{told}");
@@ -57,7 +58,7 @@ async fn a_server_that_is_killed_or_runs_out_of_memory_is_replaced_while_the_gam
         assert_eq!(reply.code().as_deref(), Some("PIT-502"), "{reply:?}");
         players.bodies_anew(1).await.unwrap();
     };
-    let told = namespace.watch("gst", SOON, |object| lacks(object, "OutOfMemory"));
+    let told = namespace.watch("gst", SOON, |object| lacks(object, "game", "OutOfMemory"));
     let (told, ()) = tokio::join!(told, failed);
     let told = told.unwrap();
     assert!(told.contains("raise the limit of memory"), "{told}");
@@ -66,6 +67,38 @@ async fn a_server_that_is_killed_or_runs_out_of_memory_is_replaced_while_the_gam
     finish("servers that end", players, &FAILURES).await;
     let object = namespace.get("gst/game").await.unwrap();
     assert_eq!(condition(&object, "Degraded").unwrap()[0], "False", "{object}");
+}
+
+#[tokio::test]
+async fn the_players_of_a_frontend_that_is_killed_go_on_at_another() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("faults-frontend").await.unwrap();
+    game(&cluster, &namespace, [2, 1], json!({})).await;
+    let addresses = addresses(&namespace, 2).await;
+    let anywhere = load(addresses, 12, &trial::route("connector", trial::SERVER), "", Manner::Reconnects).await;
+    let seen = anywhere.bodies(2).await.unwrap();
+    let [victim, other] = pods(&namespace, "connector").await.try_into().unwrap();
+    assert!(seen.contains_key(&victim.says("connector")), "{seen:?}");
+    let elsewhere = play(other.addresses(), 4).await;
+
+    let killed = async {
+        namespace.kill(&victim.name).await.unwrap();
+        anywhere.answers(100).await.unwrap();
+    };
+    let told = namespace.watch("gst", SOON, |object| lacks(object, "connector", "ServerFailed"));
+    let (told, ()) = tokio::join!(told, killed);
+    let told = told.unwrap();
+    assert!(told.contains(&victim.name) && told.contains("ended with code 137"), "{told}");
+    ready(&namespace, "connector", 2).await;
+
+    let outcome = finish("a frontend that ends", anywhere, &[]).await;
+    let closings = outcome.closings.iter();
+    assert!(
+        closings.len() >= 1 && closings.clone().all(|closing| closing.last == Some(victim.says("connector"))),
+        "{outcome}"
+    );
+    // The others notice nothing: they stay, and no request of theirs fails.
+    finish("the other frontend", elsewhere, &[]).await;
 }
 
 #[tokio::test]

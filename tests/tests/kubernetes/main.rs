@@ -18,6 +18,7 @@ mod faults;
 mod harness;
 mod images;
 mod links;
+mod nodes;
 mod operators;
 mod outage;
 mod ownership;
@@ -70,9 +71,9 @@ async fn shared() -> &'static RwLock<Cluster> {
 
 async fn prepare() -> anyhow::Result<Cluster> {
     let cluster = Cluster::start()?;
-    // Where short names lead to.
+    // As README and charts name them.
     let load = |name| {
-        let (cluster, image) = (&cluster, format!("docker.io/library/{name}:{}", env!("CARGO_PKG_VERSION")));
+        let (cluster, image) = (&cluster, format!("{name}:{}", env!("CARGO_PKG_VERSION")));
         async move { cluster.load_image_as(&image, name).await }
     };
     tokio::try_join!(load("cereus-operator"), load("cereus"))?;
