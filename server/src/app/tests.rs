@@ -4,15 +4,17 @@ use std::{
     io,
     net::SocketAddr,
     path::Path,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex},
     net::TcpStream,
+    sync::Notify,
     time::timeout,
 };
 
@@ -56,10 +58,10 @@ impl Process {
     }
 
     /// A server that shows itself in `directory`, and knows those that do already.
-    fn start_in(directory: &Path, mut settings: Value) -> Self {
+    fn start_in(directory: &Path, mut settings: Value, prepare: impl FnOnce(&mut Application)) -> Self {
         settings["topology"] = json!({ "directory": directory });
         settings["link"] = json!({ "listen": "127.0.0.1:0" });
-        let process = Self::start(settings, |_| ());
+        let process = Self::start(settings, prepare);
         let writer = DirectoryWriter::new(directory).unwrap();
         let Running { id, server_type, link, .. } = process.running.clone();
         let address = link.unwrap();
@@ -150,8 +152,8 @@ async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), route: &str) 
 async fn a_server_without_sessions_stops_long_before_tasks_are_given_up() {
     let directory = tempfile::tempdir().unwrap();
     let room = json!({ "server": { "type": "room", "id": "room-1", "workers": 2 } });
-    let room = Process::start_in(directory.path(), room);
-    let connector = Process::start_in(directory.path(), connector(Duration::ZERO));
+    let room = Process::start_in(directory.path(), room, |_| ());
+    let connector = Process::start_in(directory.path(), connector(Duration::ZERO), |_| ());
     // A session that has gone, and its link, which stays.
     greet(&mut TcpStream::connect(connector.tcp()).await.unwrap(), "room.test.echo").await;
     // Connections on which nothing is said hold up neither the drain nor the end.
@@ -168,6 +170,39 @@ async fn a_server_without_sessions_stops_long_before_tasks_are_given_up() {
         process.end();
         assert!(start.elapsed() < GRACE / 2, "{name} took {:?}", start.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_handler_that_computes_for_ever_does_not_keep_the_server_from_stopping() {
+    let directory = tempfile::tempdir().unwrap();
+    let room = json!({ "server": { "type": "room", "id": "room-1", "workers": 1 } });
+    let room = Process::start_in(directory.path(), room, |_| ());
+    let mut settings = connector(Duration::ZERO);
+    settings["server"]["workers"] = json!(1);
+    let (busy, (go_on, held)) = (Arc::new(Notify::new()), mpsc::channel::<()>());
+    let (begun, held) = (busy.clone(), Arc::new(Mutex::new(held)));
+    let connector = Process::start_in(directory.path(), settings, |application| {
+        let compute = move |_: bytes::Bytes| {
+            let (begun, held) = (begun.clone(), held.clone());
+            async move {
+                begun.notify_one();
+                let _ = held.lock().recv();
+                bytes::Bytes::new()
+            }
+        };
+        application.service("long", Service::new().request("compute", compute));
+    });
+    let mut client = TcpStream::connect(connector.tcp()).await.unwrap();
+    // It has a link, which its worker keeps.
+    greet(&mut client, "room.test.echo").await;
+    client.write_all(&request(2, "connector.long.compute", "")).await.unwrap();
+    timeout(PATIENCE, busy.notified()).await.unwrap();
+    connector.stop.at_least(StopStage::Close);
+    let ended = tokio::task::spawn_blocking(move || connector.end());
+    timeout(PATIENCE, ended).await.expect("it does not stop").unwrap();
+    drop(go_on);
+    room.stop.at_least(StopStage::Close);
+    room.end();
 }
 
 #[tokio::test]
