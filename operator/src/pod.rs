@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerState, Pod};
+
+/// How long after a pod has to be gone it is taken for lost: a node that is busy, and clocks that differ.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
 
 /// Whether the server takes messages.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
@@ -12,6 +16,15 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
 /// Whether the pod was told to stop, and has not ended.
 pub(crate) fn is_draining(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
+}
+
+/// Whether the pod would have ended long ago if its node answered: the control plane counts no more on it, and its players
+/// are elsewhere. What it was given to end is in the time that it has to be gone by.
+pub(crate) fn is_lost(pod: &Pod, now: Timestamp) -> bool {
+    pod.metadata
+        .deletion_timestamp
+        .as_ref()
+        .is_some_and(|gone_by| now > gone_by.0.saturating_add(OVERDUE).unwrap_or(now))
 }
 
 /// Whether the pod is on a node, and its container is not there yet.

@@ -17,7 +17,8 @@ use super::{
 const LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The certificate that a Secret holds, and until when it is kept; none when it is to be replaced, whatever the cause:
-/// it is missing, unreadable, another's, signed by another authority, or two thirds of its life are over.
+/// it is missing, unreadable, another's, signed by another authority, from a clock that ran ahead, or two thirds of its life
+/// are over.
 pub(super) fn keep(
     now: Timestamp,
     identity: &str,
@@ -26,7 +27,8 @@ pub(super) fn keep(
 ) -> Option<(Pair, Timestamp)> {
     let (pair, parsed) = parsed::pair(secret, keys::CERTIFICATE, keys::PRIVATE_KEY).ok()?;
     let right = parsed.uris == [identity] && parsed::signed(&pair.certificate, &authority.signer().certificate);
-    (right && now < parsed.two_thirds()).then(|| (pair, parsed.two_thirds()))
+    let lives = parsed.not_before <= now && now < parsed.two_thirds();
+    (right && lives).then(|| (pair, parsed.two_thirds()))
 }
 
 /// A new certificate, and until when it is kept.

@@ -62,6 +62,23 @@ fn a_certificate_is_replaced_after_two_thirds_of_its_life() {
 }
 
 #[test]
+fn what_a_clock_that_ran_ahead_made_is_made_anew() {
+    let issued = first();
+    let ahead = after(start() + 21 * DAY, &issued);
+    let now = start() + 20 * DAY;
+    let right = after(now, &ahead);
+    assert_ne!(right.leaf, ahead.leaf);
+    assert!(parsed::Parsed::read(&right.leaf.certificate).unwrap().not_before <= now);
+    // The successor of an authority, too.
+    let late = start() + 2 * 365 * DAY + DAY;
+    let ahead = after(late + 2 * DAY, &issued);
+    let next = |issued: &Issued| issued.authority.data().get(keys::NEXT_CERTIFICATE).cloned();
+    assert!(next(&ahead).is_some());
+    let right = after(late, &ahead);
+    assert!(next(&right).is_some() && next(&right) != next(&ahead));
+}
+
+#[test]
 fn a_certificate_of_another_or_of_nobody_is_replaced() {
     let issued = first();
     let authority = authority_secret(&issued);

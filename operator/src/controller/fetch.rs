@@ -17,7 +17,7 @@ use crate::{
         error::Error,
         kinds::Kind,
     },
-    pod::{is_creating, is_draining},
+    pod::{is_creating, is_draining, is_lost},
     sessions::{Counts, OFTEN, SELDOM},
 };
 
@@ -38,7 +38,7 @@ pub(crate) struct Observed {
     pub(crate) certificates: Option<Secret>,
     /// The Secret of the namespace's authority.
     pub(crate) authority: Option<Arc<Secret>>,
-    /// Its servers.
+    /// Its servers, but for those that were lost with their node.
     pub(crate) pods: Vec<Arc<Pod>>,
     /// The sessions that they hold.
     pub(crate) counts: Counts,
@@ -71,7 +71,9 @@ pub(crate) async fn fetch(object: Arc<DeserializeGuard<ServerType>>, context: &C
     let certificates = parsed(Kind::Secret, names::certificates(&name))
         .and_then(|object| object.as_ref().clone().try_parse::<Secret>().ok());
     let authority = context.caches.authority(&context.shared.settings.operator_namespace, &namespace);
-    let pods = context.caches.pods(&namespace, &name);
+    let now = Timestamp::now();
+    let mut pods = context.caches.pods(&namespace, &name);
+    pods.retain(|pod| !is_lost(pod, now));
     let mut observed = Observed {
         object,
         namespace,
@@ -83,7 +85,7 @@ pub(crate) async fn fetch(object: Arc<DeserializeGuard<ServerType>>, context: &C
         pods,
         counts: Counts::unknown(),
         missing_secrets: Vec::new(),
-        now: Timestamp::now(),
+        now,
     };
     observed.counts = count(&observed, context).await;
     observed.missing_secrets = missing_secrets(&observed, context).await?;

@@ -7,6 +7,7 @@ use std::{pin::pin, time::Duration};
 use cereus_crds::names::{DELETION_COST_ANNOTATION, FIELD_MANAGER};
 use futures_util::poll;
 use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use self::cluster::Cluster;
@@ -247,6 +248,25 @@ async fn a_manifest_that_cannot_be_read_is_told_once_and_keeps_nothing_up() {
     cluster.writes();
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), [""; 0]);
+}
+
+/// Its node does not answer: the pod stays until somebody removes that.
+#[tokio::test]
+async fn a_server_that_was_lost_with_its_node_counts_no_more() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    cluster.server("room-0", 61, 4).await;
+    cluster.server("room-1", 62, 9).await;
+    let told_to_go = |ago: SignedDuration| {
+        let gone_by = Timestamp::now() - ago;
+        cluster.edit("pods/room-1", |pod| pod["metadata"]["deletionTimestamp"] = json!(gone_by.to_string()));
+    };
+    let status = || cluster.object("servertypes/room").unwrap()["status"].clone();
+    for (ago, draining, sessions) in [(SignedDuration::ZERO, 1, 13), (SignedDuration::from_mins(2), 0, 4)] {
+        told_to_go(ago);
+        cluster.run().await.unwrap();
+        assert_eq!((&status()["drainingReplicas"], &status()["sessions"]), (&json!(draining), &json!(sessions)));
+    }
 }
 
 /// The servers answer on three addresses of this machine, and hold 9, 0 and 4 sessions. They came after servers were asked
