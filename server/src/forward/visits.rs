@@ -45,8 +45,8 @@ impl Visits {
 
 /// Tells those servers that a session has ended, unless another process has taken the place of the one that was visited.
 pub(crate) fn say_closed(visits: &[Visit], session: &Representation, reason: CloseReason) {
-    for visit in visits.iter().filter(|visit| visit.link.incarnation() == visit.incarnation) {
+    for visit in visits {
         let session = Some(session_frame(session.clone()));
-        visit.link.send(proto::Closed { session, reason: reason.number() }.into());
+        visit.link.send_closed(proto::Closed { session, reason: reason.number() }, visit.incarnation);
     }
 }
