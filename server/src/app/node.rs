@@ -94,7 +94,12 @@ impl Node {
         links.attach(Families {
             requests: incoming.clone(),
             sessions: Arc::new(Sessions::new(shared.pool.clone(), router.clone())),
-            links: Arc::new(Events::new(shared.pool.clone(), shared.pins.clone(), shared.progress.clone())),
+            links: Arc::new(Events::new(
+                links.clone(),
+                shared.pool.clone(),
+                shared.pins.clone(),
+                shared.progress.clone(),
+            )),
             channels: shared.frames.clone(),
         });
         let dispatcher = Dispatcher::new(DispatcherParts {

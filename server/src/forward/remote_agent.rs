@@ -165,7 +165,7 @@ impl Entity for RemoteAgent {
         async move {
             match answer_of(answer.await) {
                 Answer::Failed(error) => {
-                    pins.remove(key);
+                    pins.remove(key, Some(&link));
                     Err(error)
                 }
                 Answer::Done(_) | Answer::Conflict(_) => Ok(()),
@@ -175,7 +175,7 @@ impl Entity for RemoteAgent {
     }
 
     fn unpin(&self, session: SessionId) {
-        if !self.pins.remove(self.key) {
+        if !self.pins.remove(self.key, None) {
             return;
         }
         self.link().send(proto::Unpin { session: session.get() }.into());

@@ -14,8 +14,8 @@ use crate::topology::{Server, ServerId, ServerType, Snapshot};
 /// The links of one worker, and what was announced on them.
 pub(super) struct Outlet {
     links: Arc<Links>,
-    /// By peer; one is here while its link is up.
-    filters: Mutex<FxHashMap<ServerId, Filter>>,
+    /// By peer; one is here while the link is up that it was announced on.
+    filters: Mutex<FxHashMap<ServerId, (Arc<Link>, Filter)>>,
     targets: Mutex<Targets>,
     crossings: Crossings,
 }
@@ -94,7 +94,7 @@ impl Outlet {
         if let Some(link) = self.crossings.end(&server.id) {
             return Way::Link(link);
         }
-        if self.filters.lock().get(&server.id).is_some_and(|filter| !filter.passes(channel)) {
+        if self.filters.lock().get(&server.id).is_some_and(|(_, filter)| !filter.passes(channel)) {
             return Way::NotInterested;
         }
         let is_live = || self.links.get(&server.id).is_some_and(|link| link.standing() == Standing::Live);
@@ -106,13 +106,16 @@ impl Outlet {
     }
 
     /// The link is up: until the peer says otherwise everything is sent to it.
-    pub(super) fn up(&self, link: &Link) {
-        self.filters.lock().insert(link.server().clone(), Filter::default());
+    pub(super) fn up(&self, link: &Arc<Link>) {
+        if self.links.is_replaced(link) {
+            return;
+        }
+        self.filters.lock().insert(link.server().clone(), (link.clone(), Filter::default()));
     }
 
-    /// The link is down: what was announced on it is void.
-    pub(super) fn down(&self, link: &Link) {
-        self.filters.lock().remove(link.server());
+    /// The link is down: what was announced on it is void. Another may have taken its place.
+    pub(super) fn down(&self, link: &Arc<Link>) {
+        self.filters.lock().retain(|_, (announced_on, _)| !Arc::ptr_eq(announced_on, link));
     }
 
     /// A link that a peer opened is down.
@@ -121,15 +124,17 @@ impl Outlet {
     }
 
     /// The peer announced something.
-    pub(super) fn apply(&self, link: &Link, interest: &proto::Interest) {
-        if let Some(filter) = self.filters.lock().get_mut(link.server()) {
+    pub(super) fn apply(&self, link: &Arc<Link>, interest: &proto::Interest) {
+        if let Some((announced_on, filter)) = self.filters.lock().get_mut(link.server())
+            && Arc::ptr_eq(announced_on, link)
+        {
             filter.apply(interest);
         }
     }
 
     /// The peers whose links are up, and the number of channels they announced.
     pub(super) fn known(&self) -> Vec<(ServerId, Option<usize>)> {
-        self.filters.lock().iter().map(|(server, filter)| (server.clone(), filter.len())).collect()
+        self.filters.lock().iter().map(|(server, (_, filter))| (server.clone(), filter.len())).collect()
     }
 }
 

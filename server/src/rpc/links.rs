@@ -200,6 +200,11 @@ impl Links {
         self.shared.opened.lock().get(server).cloned()
     }
 
+    /// Whether another link leads to the peer of this one, which was opened.
+    pub(crate) fn is_replaced(&self, link: &Arc<Link>) -> bool {
+        self.shared.opened.lock().get(link.server()).is_some_and(|other| !Arc::ptr_eq(other, link))
+    }
+
     /// The link that was accepted last.
     #[cfg(test)]
     pub(crate) fn accepted(&self) -> Arc<Link> {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, advance};
 
 use super::support::{Game, quiet};
 use crate::group::Config;
-use crate::topology::Server;
+use crate::topology::{Server, Snapshot};
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_ends_when_those_who_publish_know_of_it() {
@@ -262,4 +262,24 @@ async fn a_frontend_that_calls_before_it_is_listed_is_reached_by_its_own_link() 
     back.publish("lobby", "2");
     quiet().await;
     assert_eq!(client.got(), ["0", "1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_announced_on_a_link_outlives_the_one_that_it_has_replaced() {
+    let game = Game::new();
+    let (front, back) = (game.start("front", 1), game.start("back", 2));
+    let client = front.client(256);
+    client.subscribe("lobby").await.unwrap();
+    back.publish("lobby", "0");
+    quiet().await;
+    assert_eq!(back.knows("front"), "1");
+    game.network.hold();
+    back.links[0].retain(&Snapshot::default());
+    back.publish("lobby", "1");
+    quiet().await;
+    // Only now the first link ends.
+    game.network.release();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((back.knows("front"), client.got()), ("1".to_owned(), vec!["0".to_owned(), "1".to_owned()]));
+    assert_eq!(back.publish("empty", "2"), (0, 1, 0));
 }
