@@ -68,7 +68,7 @@ impl Node {
             Router::new(settings.routing.clone(), shared.topology.clone(), links.clone(), shared.functions.clone());
         app.provide(Arc::new(UserCalls::new(router.clone(), settings.server.request_timeout)));
         app.provide(Arc::new(Home::new(shared.channels.clone(), index)));
-        shared.channels.attach(index, links.clone());
+        shared.channels.attach(index, links.clone(), router.clone());
         let incoming = Arc::new(Incoming::new(IncomingParts {
             server_type: shared.identity.server_type.clone(),
             registry: shared.registry.clone(),

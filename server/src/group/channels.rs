@@ -21,6 +21,7 @@ use super::publish::Message;
 use super::shard::{Left, Shard};
 use super::workers::WorkerSet;
 use crate::lanes::Spawner;
+use crate::router::Router;
 use crate::rpc::{Caller, Identity, Link, Links, Outcome, Question, proto};
 use crate::session::{Entry, Farewell, PushError, SessionId, Subscription};
 use crate::topology::Topology;
@@ -109,10 +110,10 @@ impl Channels {
         })
     }
 
-    /// Says over which links `worker` reaches other servers; the first call decides.
-    pub(crate) fn attach(&self, worker: usize, links: Arc<Links>) {
+    /// Says over which links, opened by `router`, `worker` reaches other servers; the first call decides.
+    pub(crate) fn attach(&self, worker: usize, links: Arc<Links>, router: Arc<Router>) {
         if let Some(worker) = self.workers.get(worker) {
-            worker.outlet.get_or_init(|| Outlet::new(links));
+            worker.outlet.get_or_init(|| Outlet::new(links, router));
         }
     }
 

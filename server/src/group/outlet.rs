@@ -8,12 +8,14 @@ use rustc_hash::FxHashMap;
 
 use super::callers::{Callers, Crossings};
 use super::filter::Filter;
+use crate::router::Router;
 use crate::rpc::{Link, Links, Standing, proto};
 use crate::topology::{Server, ServerId, ServerType, Snapshot};
 
 /// The links of one worker, and what was announced on them.
 pub(super) struct Outlet {
     links: Arc<Links>,
+    router: Arc<Router>,
     /// By peer; one is here while the link is up that it was announced on.
     filters: Mutex<FxHashMap<ServerId, (Arc<Link>, Filter)>>,
     targets: Mutex<Targets>,
@@ -63,9 +65,10 @@ pub(super) enum Way {
 }
 
 impl Outlet {
-    pub(super) fn new(links: Arc<Links>) -> Self {
+    /// For `links`, which `router` opens.
+    pub(super) fn new(links: Arc<Links>, router: Arc<Router>) -> Self {
         let none = Targets { snapshot: Arc::default(), changes: 0, all: Arc::new([]) };
-        Self { links, filters: Mutex::default(), targets: Mutex::new(none), crossings: Crossings::default() }
+        Self { links, router, filters: Mutex::default(), targets: Mutex::new(none), crossings: Crossings::default() }
     }
 
     /// The servers but `own` that may hold sessions: all of the types that are frontends, or of which nothing is said.
@@ -101,7 +104,10 @@ impl Outlet {
         if !server.ready && !server.serving && !is_live() {
             return Way::NotConcerned;
         }
-        let link = self.links.open(server);
+        // No lock but for a new link, which a server gets only while the topology lists it: nobody would close it.
+        let Some(link) = self.links.opened(&server.id).or_else(|| self.router.link_to(&server.id).ok()) else {
+            return Way::NotConcerned;
+        };
         if link.lacks_channels() { Way::NotConcerned } else { Way::Link(link) }
     }
 

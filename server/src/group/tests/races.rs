@@ -7,6 +7,7 @@ use tokio::time::{Instant, advance};
 
 use super::support::{Game, quiet};
 use crate::group::Config;
+use crate::group::outlet::Way;
 use crate::topology::{Server, Snapshot};
 
 #[tokio::test(start_paused = true)]
@@ -282,4 +283,16 @@ async fn what_is_announced_on_a_link_outlives_the_one_that_it_has_replaced() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((back.knows("front"), client.got()), ("1".to_owned(), vec!["0".to_owned(), "1".to_owned()]));
     assert_eq!(back.publish("empty", "2"), (0, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_since_it_was_listed_gets_no_link() {
+    let game = Game::new();
+    let (_front, back) = (game.start("front", 1), game.start("back", 2));
+    let outlet = back.channels.workers[0].outlet.get().unwrap();
+    let targets = outlet.targets(&back.channels.parts.topology.current(), &back.channels.callers, "back");
+    let target = targets.iter().find(|target| **target.id() == *"front").unwrap();
+    game.unlist("front");
+    assert!(matches!(outlet.way(target, "lobby"), Way::NotConcerned));
+    assert!(back.links[0].get("front").is_none());
 }
