@@ -85,11 +85,16 @@ impl Peer for Publisher {
 impl Caller for Publisher {
     fn complete(self: Arc<Self>, _: u64, outcome: Outcome) {
         // When it is lost, so is the link.
-        if matches!(outcome, Outcome::Answered(_)) {
-            let mut interest = self.channels.interest.lock();
+        let Outcome::Answered(answer) = outcome else { return };
+        let mut interest = self.channels.interest.lock();
+        if let Some(proto::response::Outcome::Error(error)) = answer {
+            let (server, error) = (self.link.server(), error.msg);
+            tracing::error!(%server, %error, "a server refused an interest: it is to send everything");
+            interest.refused(&self);
+        } else {
             interest.answered(&self);
-            self.channels.tell(&interest);
         }
+        self.channels.tell(&interest);
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use tokio::time::{Instant, advance};
 
 use super::support::{Game, quiet};
 use crate::group::Config;
 use crate::group::outlet::Way;
+use crate::rpc;
 use crate::topology::{Server, Snapshot};
 
 #[tokio::test(start_paused = true)]
@@ -295,4 +296,24 @@ async fn a_server_that_is_gone_since_it_was_listed_gets_no_link() {
     game.unlist("front");
     assert!(matches!(outlet.way(target, "lobby"), Way::NotConcerned));
     assert!(back.links[0].get("front").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_an_interest_sends_everything() {
+    let game = Game::new();
+    let link = rpc::Config { max_frame: 1_000, ..rpc::Config::default() };
+    let (front, back) = (game.start_with("front", 1, 1, Config::default(), &link), game.start("back", 2));
+    let client = front.client(256);
+    back.publish("lobby", "before there was a link");
+    quiet().await;
+    assert_eq!((back.knows("front"), front.told()), ("0".to_owned(), vec!["complete".to_owned()]));
+    // The first is announced at once, the others together, in a frame that is too large.
+    let names: Vec<_> = (0..6).map(|number| number.to_string().repeat(255)).collect();
+    join_all(names.iter().map(|name| client.subscribe(name))).await;
+    for name in &names {
+        assert_eq!(back.publish(name, &name[..1]), (1, 0, 0));
+    }
+    quiet().await;
+    assert_eq!(client.got().concat(), "012345");
+    assert_eq!((back.knows("front"), front.told()), ("all".to_owned(), vec!["everything".to_owned()]));
 }
