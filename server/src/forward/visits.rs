@@ -27,6 +27,8 @@ impl Visits {
         if let Some(visit) = self.0.iter_mut().find(|visit| Arc::ptr_eq(&visit.link, link)) {
             visit.incarnation = incarnation;
         } else {
+            // Rollouts leave links behind that nobody will be told on.
+            self.0.retain(|visit| !visit.link.is_over());
             self.0.push(Visit { server_type: server_type.clone(), link: link.clone(), incarnation });
         }
     }

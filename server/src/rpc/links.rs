@@ -202,7 +202,7 @@ impl Links {
 
     /// The link to a server that `open` would give, if there is one.
     pub(crate) fn opened(&self, server: &str) -> Option<Arc<Link>> {
-        self.get(server).filter(|link| !link.stopped().is_cancelled() && !link.is_unary())
+        self.get(server).filter(|link| !link.is_over() && !link.is_unary())
     }
 
     /// Whether another link leads to the peer of this one, which was opened.
