@@ -81,6 +81,7 @@ impl Node {
             worker: index,
             requests_per_link: settings.lanes.requests_per_link,
             hand_overs: settings.lanes.hand_overs,
+            refused: AtomicU64::new(0),
         }));
         let calls = rpc::pitaya::routes(PitayaService::new(PitayaParts {
             identity: shared.identity.clone(),

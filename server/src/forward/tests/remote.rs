@@ -1,6 +1,7 @@
 //! A backend, the frontend that calls it, and what the backend does with the frontend's sessions: pushes and pins.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,6 +65,7 @@ impl Back {
             worker: 0,
             requests_per_link: room,
             hand_overs: 1,
+            refused: AtomicU64::new(0),
         }));
         let families = |links: &Arc<Links>| Families {
             requests: incoming.clone(),
