@@ -68,7 +68,7 @@ impl Node {
             Router::new(settings.routing.clone(), shared.topology.clone(), links.clone(), shared.functions.clone());
         app.provide(Arc::new(UserCalls::new(router.clone(), settings.server.request_timeout)));
         app.provide(Arc::new(Home::new(shared.channels.clone(), index)));
-        shared.channels.attach(index, links.clone());
+        shared.channels.attach(index, links.clone(), router.clone());
         let incoming = Arc::new(Incoming::new(IncomingParts {
             server_type: shared.identity.server_type.clone(),
             registry: shared.registry.clone(),
@@ -81,6 +81,7 @@ impl Node {
             worker: index,
             requests_per_link: settings.lanes.requests_per_link,
             hand_overs: settings.lanes.hand_overs,
+            refused: AtomicU64::new(0),
         }));
         let calls = rpc::pitaya::routes(PitayaService::new(PitayaParts {
             identity: shared.identity.clone(),
@@ -94,7 +95,12 @@ impl Node {
         links.attach(Families {
             requests: incoming.clone(),
             sessions: Arc::new(Sessions::new(shared.pool.clone(), router.clone())),
-            links: Arc::new(Events::new(shared.pool.clone(), shared.pins.clone(), shared.progress.clone())),
+            links: Arc::new(Events::new(
+                links.clone(),
+                shared.pool.clone(),
+                shared.pins.clone(),
+                shared.progress.clone(),
+            )),
             channels: shared.frames.clone(),
         });
         let dispatcher = Dispatcher::new(DispatcherParts {

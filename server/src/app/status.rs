@@ -103,7 +103,11 @@ impl Server {
             }
             let (refused, unnumbered) = node.dispatcher.counters().read();
             add("messages_refused".to_owned(), refused);
+            add("messages_refused".to_owned(), node.incoming.refused());
             add("requests_with_id_0".to_owned(), unnumbered);
+            add("notifies_failed".to_owned(), node.dispatcher.counters().notifies_failed());
+            add("links_full".to_owned(), node.links.counts().full.load(Ordering::Relaxed));
+            add("links_too_large".to_owned(), node.links.counts().too_large.load(Ordering::Relaxed));
             for (loss, count) in node.links.counts().losses() {
                 if count > 0 {
                     add(format!("links_lost_{}", loss.as_str()), count);

@@ -111,11 +111,15 @@ impl Process {
         self.get("/readyz").await.split(' ').nth(1).unwrap().to_owned()
     }
 
-    /// What `/status` says of the queues.
-    async fn queues(&self) -> Value {
+    /// What `/status` says of this.
+    async fn status(&self, key: &str) -> Value {
         let answer = self.get("/status").await;
         let status: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
-        status["queues"].clone()
+        status[key].clone()
+    }
+
+    async fn queues(&self) -> Value {
+        self.status("queues").await
     }
 }
 
@@ -358,6 +362,10 @@ async fn every_queue_has_a_gauge() {
         "hand_over_connections": 0, "hand_over_lanes": 0, "hand_over_links": 0, "lane_jobs": 0,
     });
     assert_eq!(connector.queues().await, idle);
+    let counters = connector.status("counters").await;
+    for what_did_not_fit in ["links_full", "links_too_large", "notifies_failed"] {
+        assert_eq!(counters[what_did_not_fit], 0, "{what_did_not_fit}");
+    }
     let silent = TcpStream::connect(connector.tcp()).await.unwrap();
     let start = Instant::now();
     while connector.queues().await["handshakes"] != 1 {

@@ -55,7 +55,8 @@ enum Job {
 }
 
 /// Answers to give once the lock is released: (client's message id, answer).
-type Answers = SmallVec<[(u64, Result<Bytes, Error>); 1]>;
+type Answers = SmallVec<[Answer; 1]>;
+type Answer = (u64, Result<Bytes, Error>);
 
 impl Dialogue {
     pub(super) fn new(
@@ -203,7 +204,19 @@ impl Dialogue {
         if flow.is_idle() && !flow.is_sticky(router) {
             flows.swap_remove(place);
         }
-        failed.into_iter().filter_map(|(slot, error)| open.finish(slot).map(|id| (id, Err(error)))).collect()
+        failed.into_iter().filter_map(|(slot, error)| self.end(open, slot, Err(error))).collect()
+    }
+
+    /// A forwarded message has ended: gives the client's answer, if one is due. The failure of a notify leaves a trace.
+    fn end(&self, open: &mut OpenRequests, slot: usize, result: Result<Bytes, Error>) -> Option<Answer> {
+        if let Err(error) = &result
+            && open.is_notify(slot)
+        {
+            self.dispatcher.counters.notify_failed();
+            let server_type = open.server_type(slot);
+            tracing::debug!(?server_type, code = %error.code(), error = %error.message(), "a forwarded notify failed");
+        }
+        open.finish(slot).map(|id| (id, result))
     }
 
     fn answer(&self, answers: Answers) {
@@ -240,7 +253,7 @@ impl Dialogue {
         let mut answers = Answers::new();
         let next = match outcome {
             Settled::Over(result) => {
-                answers.extend(state.open.finish(slot).map(|id| (id, result)));
+                answers.extend(self.end(&mut state.open, slot, result));
                 self.with_flow(&mut state, &server_type, None, |flow, dispatch| flow.handled(number, dispatch))
             }
             Settled::NotExecuted(request) => {
@@ -249,7 +262,7 @@ impl Dialogue {
                 let parcel = again.and_then(|deadline| Parcel::of(*request, slot, number, deadline));
                 if parcel.is_none() {
                     let error = Error::new(codes::NOT_EXECUTED, "no server took the request; it was not executed");
-                    answers.extend(state.open.finish(slot).map(|id| (id, Err(error))));
+                    answers.extend(self.end(&mut state.open, slot, Err(error)));
                 }
                 self.with_flow(&mut state, &server_type, Some(now), |flow, dispatch| flow.returned(parcel, dispatch))
             }
@@ -383,9 +396,8 @@ impl Conversation for Dialogue {
         let State { open, flows, .. } = &mut *state;
         open.expire(now, |id| ids.push(id));
         for flow in flows {
-            flow.expire(now, |slot| {
-                open.finish(slot);
-            });
+            // Requests are answered above.
+            flow.expire(now, |slot| drop(self.end(open, slot, Err(deadline_passed()))));
         }
         let farewell = Self::farewell(&mut state);
         drop(state);

@@ -44,6 +44,7 @@ pub(crate) struct Dispatcher {
 pub(crate) struct Counters {
     refused: AtomicU64,
     unnumbered: AtomicU64,
+    notifies_failed: AtomicU64,
 }
 
 impl Counters {
@@ -55,6 +56,16 @@ impl Counters {
     /// A request with id 0, which cannot be answered.
     pub(super) fn unnumbered(&self) {
         self.unnumbered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A notify for another server that was not sent, or whose link was lost.
+    pub(super) fn notify_failed(&self) {
+        self.notifies_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many notifies for other servers were not sent, or had their link lost.
+    pub(crate) fn notifies_failed(&self) -> u64 {
+        self.notifies_failed.load(Ordering::Relaxed)
     }
 
     /// How many messages were refused, and how many requests had id 0.

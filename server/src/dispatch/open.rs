@@ -13,6 +13,7 @@ use crate::topology::ServerType;
 pub(super) struct Open {
     /// The client's message id; `None` for a notify and once answered.
     answer: Option<u64>,
+    is_notify: bool,
     /// Counts the connection's messages: their order.
     number: u64,
     deadline: Instant,
@@ -41,7 +42,8 @@ impl OpenRequests {
             self.next_deadline = Some(deadline);
         }
         self.taken += 1;
-        self.entries.insert(Open { answer, number: self.taken, deadline, server_type, returned: false })
+        let is_notify = answer.is_none();
+        self.entries.insert(Open { answer, is_notify, number: self.taken, deadline, server_type, returned: false })
     }
 
     /// How many messages are open.
@@ -52,6 +54,11 @@ impl OpenRequests {
     /// Whether the client waits for an answer.
     pub(super) fn owes_an_answer(&self) -> bool {
         self.entries.iter().any(|(_, open)| open.answer.is_some())
+    }
+
+    /// Whether the message of `slot` is one that nobody is answered.
+    pub(super) fn is_notify(&self, slot: usize) -> bool {
+        self.entries.get(slot).is_some_and(|open| open.is_notify)
     }
 
     /// The place of the message of `slot` among all that the connection sent.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::pins::Pins;
-use crate::rpc::{Link, LinkEvents};
+use crate::rpc::{Link, LinkEvents, Links};
 use crate::session::Pool;
 
-/// Listens to the links of all workers.
+/// Listens to the links of one worker.
 #[derive(Debug)]
 pub(crate) struct Events {
+    links: Arc<Links>,
     pool: Arc<Pool>,
     pins: Arc<Pins>,
     /// A peer has answered `Drained`, or its link has ended.
@@ -19,8 +20,8 @@ pub(crate) struct Events {
 
 impl Events {
     /// For the sessions in `pool` and the pins in `pins`; `changed` is told when a drain may have got further.
-    pub(crate) fn new(pool: Arc<Pool>, pins: Arc<Pins>, changed: Arc<Notify>) -> Self {
-        Self { pool, pins, changed }
+    pub(crate) fn new(links: Arc<Links>, pool: Arc<Pool>, pins: Arc<Pins>, changed: Arc<Notify>) -> Self {
+        Self { links, pool, pins, changed }
     }
 }
 
@@ -31,14 +32,15 @@ impl LinkEvents for Events {
 
     fn down(&self, link: &Arc<Link>) {
         tracing::info!(peer = %link.server(), opened = link.is_opened(), worker = link.worker(), "link down");
-        if link.is_opened() {
+        if !link.is_opened() {
+            self.pins.lose(link);
+        } else if !self.links.is_replaced(link) {
+            // Pins name the server: once it has another link, they were made on that one.
             for entry in self.pool.entries() {
                 if usize::from(entry.record.id().worker()) == link.worker() {
                     (0..entry.record.unpin_all(link.server())).for_each(|_| link.release());
                 }
             }
-        } else {
-            self.pins.lose(link);
         }
         self.changed.notify_waiters();
     }

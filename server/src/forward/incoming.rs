@@ -1,7 +1,7 @@
 //! Requests from other servers: client messages in their session's lane, and user RPC beside them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -117,6 +117,8 @@ pub(crate) struct IncomingParts {
     pub(crate) requests_per_link: usize,
     /// How many batches of lanes may be on their way to other workers.
     pub(crate) hand_overs: usize,
+    /// Counts clients' messages with a bad route, or without a handler.
+    pub(crate) refused: AtomicU64,
 }
 
 /// The backend's half of forwarding, for the links of one worker.
@@ -193,6 +195,11 @@ impl Incoming {
             let worker = self.place();
             self.start(worker, vec![(run, self.parts.placement.started(worker))]);
         }
+    }
+
+    /// How many clients' messages had a bad route, or no handler.
+    pub(crate) fn refused(&self) -> u64 {
+        self.parts.refused.load(Ordering::Relaxed)
     }
 
     fn client_message(&self, call: Call, request: proto::Request, route: Text, deadline: Instant) {

@@ -41,17 +41,24 @@ impl Pins {
 
     pub(super) fn add(&self, key: LaneKey, link: &Arc<Link>) {
         let mut held = self.held.lock();
-        let (_, count) = held.entry(key).or_insert_with(|| (link.clone(), 0));
-        *count += 1;
-        if *count == 1 {
+        let pins = held.entry(key).or_insert_with(|| {
             self.lanes.hold(&key);
+            (link.clone(), 0)
+        });
+        if !Arc::ptr_eq(&pins.0, link) {
+            // The frontend has ended the pins of the link before, although its loss has not been noticed here.
+            *pins = (link.clone(), 0);
         }
+        pins.1 += 1;
     }
 
-    /// Undoes one `add`; false when there is none.
-    pub(super) fn remove(&self, key: LaneKey) -> bool {
+    /// Undoes one `add`, if it was made on `link` when that is given; false when there is none.
+    pub(super) fn remove(&self, key: LaneKey, link: Option<&Arc<Link>>) -> bool {
         let mut held = self.held.lock();
-        let Some((_, count)) = held.get_mut(&key) else { return false };
+        let Some((made_on, count)) = held.get_mut(&key) else { return false };
+        if link.is_some_and(|link| !Arc::ptr_eq(made_on, link)) {
+            return false;
+        }
         *count -= 1;
         if *count == 0 {
             held.remove(&key);

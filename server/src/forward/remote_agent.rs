@@ -41,6 +41,15 @@ impl RemoteAgent {
         self.link.lock().clone()
     }
 
+    /// Tells the frontend something that it does not answer. While the link is down nobody hears of it.
+    fn tell(&self, session: SessionId, what: &str, frame: proto::Frame) {
+        let link = self.link();
+        if !link.is_taking() {
+            tracing::debug!(%session, frontend = %link.server(), what, "lost: there is no link to the session's frontend");
+        }
+        link.send(frame);
+    }
+
     /// Asks the frontend; the answer comes with the link's next frames, or with its loss.
     fn ask(&self, question: Question) -> impl Future<Output = Outcome> + Send + 'static {
         let (waiter, answer) = Waiter::new();
@@ -111,7 +120,7 @@ impl Entity for RemoteAgent {
     fn kick(&self, session: SessionId, reason: KickReason) {
         let kick =
             proto::Kick { session: session.get(), code: reason.as_str().to_owned(), msg: reason.message().to_owned() };
-        self.link().send(kick.into());
+        self.tell(session, "kick", kick.into());
     }
 
     fn bind(&self, session: SessionId, uid: Text) -> BoxFuture<'static, Result<u64, Error>> {
@@ -156,7 +165,7 @@ impl Entity for RemoteAgent {
         async move {
             match answer_of(answer.await) {
                 Answer::Failed(error) => {
-                    pins.remove(key);
+                    pins.remove(key, Some(&link));
                     Err(error)
                 }
                 Answer::Done(_) | Answer::Conflict(_) => Ok(()),
@@ -166,7 +175,7 @@ impl Entity for RemoteAgent {
     }
 
     fn unpin(&self, session: SessionId) {
-        if !self.pins.remove(self.key) {
+        if !self.pins.remove(self.key, None) {
             return;
         }
         self.link().send(proto::Unpin { session: session.get() }.into());
@@ -202,7 +211,7 @@ impl Entity for RemoteAgent {
 
     fn unsubscribe(&self, session: SessionId, channel: &str) {
         let channel = Bytes::copy_from_slice(channel.as_bytes());
-        self.link().send(proto::Unsubscribe { session: session.get(), channel }.into());
+        self.tell(session, "unsubscribe", proto::Unsubscribe { session: session.get(), channel }.into());
     }
 
     fn address(&self) -> Frontend {

@@ -1,6 +1,7 @@
 //! The lane of a session that another server holds: its messages one at a time, each answered once on the link it came by.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,6 +85,11 @@ impl LaneJobs for RemoteJobs {
                     let entry = match self.entry(&route, kind) {
                         Ok(entry) => entry,
                         Err(error) => {
+                            self.parts.refused.fetch_add(1, Ordering::Relaxed);
+                            if kind == Kind::Notify {
+                                // Nobody is answered.
+                                tracing::debug!(%route, code = %error.code(), error = %error.message(), "notify refused");
+                            }
                             origin.answer(Err(error));
                             continue;
                         }

@@ -40,10 +40,15 @@ pub(crate) fn server(id: &str, port: u16) -> Server {
     Server::new(id, "room", ([127, 0, 0, 1], port))
 }
 
-/// Accepts links for `families` until the runtime ends.
-pub(crate) fn accept(network: &Network, server: &Server, identity: Arc<Identity>, families: Families) -> Arc<Links> {
+/// Accepts links for those whom `families` makes until the runtime ends.
+pub(crate) fn accept(
+    network: &Network,
+    server: &Server,
+    identity: Arc<Identity>,
+    families: impl FnOnce(&Arc<Links>) -> Families,
+) -> Arc<Links> {
     let links = Links::with_connector(identity, 0, &Config::default(), network.clone());
-    links.attach(families);
+    links.attach(families(&links));
     let incoming = network.listen(&server.address.to_string());
     let forever = CancellationToken::new().cancelled_owned();
     spawner().spawn(serve_incoming(incoming, links.clone(), Routes::default(), forever));
@@ -81,7 +86,7 @@ impl Far {
         };
         let identity = identity(id, "json");
         let incarnation = identity.incarnation;
-        Self { links: accept(network, &server, identity, families), server, incarnation, script }
+        Self { links: accept(network, &server, identity, |_| families), server, incarnation, script }
     }
 
     /// The bodies of the requests that wait for an answer, in the order in which they came.
@@ -209,7 +214,7 @@ impl Near {
         links.attach(Families {
             requests: Arc::new(Script::default()),
             sessions: Arc::new(Sessions::new(pool.clone(), router.clone())),
-            links: Arc::new(Events::new(pool.clone(), pins, progress)),
+            links: Arc::new(Events::new(links.clone(), pool.clone(), pins, progress)),
             channels: Arc::new(Deaf),
         });
         spawner().spawn(router.clone().follow());

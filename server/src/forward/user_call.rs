@@ -47,8 +47,9 @@ impl App {
     ///
     /// # Errors
     /// PIT-400 for a route that is not of three parts, PIT-000 for the server's own type, PIT-404 `route not found`,
-    /// PIT-408 when no answer came in time (metadata `route`, `server`), PIT-500 when there is no server of that type,
-    /// PIT-502 when the link was lost after sending, PIT-503 when nobody took it, and whatever the handler answers.
+    /// PIT-408 when no answer came in time (metadata `route`, `server`), PIT-500 when there is no server of that type, or
+    /// when the reply is no `R`, PIT-502 when the link was lost after sending, PIT-503 when nobody took it, and whatever the
+    /// handler answers.
     ///
     /// Cancel safety: dropping the future tells the other server that the answer is not wanted; the handler may have run.
     pub async fn rpc<A: IntoReply, R: FromContext>(&self, route: &str, argument: A) -> Result<R, Error> {
@@ -116,10 +117,14 @@ impl App {
     }
 
     fn reply<R: FromContext>(&self, result: Result<Bytes, Undone>, call: &Call<'_>, link: &Link) -> Result<R, Error> {
-        let body = result.map_err(|undone| undone.into_error(call.route, link))?;
+        let body = result.map_err(|undone| undone.into_error(call, link))?;
         // A reply is decoded as an argument is: by the type that the caller asks for.
         let mut context = Context::new(self, Kind::Remote, Text::copied(call.route), 0, call.deadline).with_body(body);
-        R::from_context(&mut context)
+        R::from_context(&mut context).map_err(|error| {
+            // It may be passed on to the client, who is not to blame.
+            let text = format!("the reply of `{}` was not understood", call.route);
+            call.name(Error::new(codes::INTERNAL, text).caused_by(error), link)
+        })
     }
 }
 
@@ -132,7 +137,7 @@ enum Undone {
 }
 
 impl Undone {
-    fn into_error(self, route: &str, link: &Link) -> Error {
+    fn into_error(self, call: &Call<'_>, link: &Link) -> Error {
         let error = match self {
             Self::Answered(error) => return error,
             Self::NotExecuted => {
@@ -143,11 +148,16 @@ impl Undone {
             }
             Self::TimedOut => Error::new(codes::RPC_TIMEOUT, "the call was not answered in time"),
         };
-        error.with("route", route).with("server", &**link.server())
+        call.name(error, link)
     }
 }
 
 impl Call<'_> {
+    /// Adds to an error what was called.
+    fn name(&self, error: Error, link: &Link) -> Error {
+        error.with("route", self.route).with("server", &**link.server())
+    }
+
     async fn send(&self, link: &Arc<Link>, body: Bytes) -> Result<Bytes, Undone> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let request = proto::Request {

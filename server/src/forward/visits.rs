@@ -27,6 +27,8 @@ impl Visits {
         if let Some(visit) = self.0.iter_mut().find(|visit| Arc::ptr_eq(&visit.link, link)) {
             visit.incarnation = incarnation;
         } else {
+            // Rollouts leave links behind that nobody will be told on.
+            self.0.retain(|visit| !visit.link.is_over());
             self.0.push(Visit { server_type: server_type.clone(), link: link.clone(), incarnation });
         }
     }
@@ -45,8 +47,8 @@ impl Visits {
 
 /// Tells those servers that a session has ended, unless another process has taken the place of the one that was visited.
 pub(crate) fn say_closed(visits: &[Visit], session: &Representation, reason: CloseReason) {
-    for visit in visits.iter().filter(|visit| visit.link.incarnation() == visit.incarnation) {
+    for visit in visits {
         let session = Some(session_frame(session.clone()));
-        visit.link.send(proto::Closed { session, reason: reason.number() }.into());
+        visit.link.send_closed(proto::Closed { session, reason: reason.number() }, visit.incarnation);
     }
 }

@@ -21,6 +21,7 @@ use super::publish::Message;
 use super::shard::{Left, Shard};
 use super::workers::WorkerSet;
 use crate::lanes::Spawner;
+use crate::router::Router;
 use crate::rpc::{Caller, Identity, Link, Links, Outcome, Question, proto};
 use crate::session::{Entry, Farewell, PushError, SessionId, Subscription};
 use crate::topology::Topology;
@@ -84,11 +85,16 @@ impl Peer for Publisher {
 impl Caller for Publisher {
     fn complete(self: Arc<Self>, _: u64, outcome: Outcome) {
         // When it is lost, so is the link.
-        if matches!(outcome, Outcome::Answered(_)) {
-            let mut interest = self.channels.interest.lock();
+        let Outcome::Answered(answer) = outcome else { return };
+        let mut interest = self.channels.interest.lock();
+        if let Some(proto::response::Outcome::Error(error)) = answer {
+            let (server, error) = (self.link.server(), error.msg);
+            tracing::error!(%server, %error, "a server refused an interest: it is to send everything");
+            interest.refused(&self);
+        } else {
             interest.answered(&self);
-            self.channels.tell(&interest);
         }
+        self.channels.tell(&interest);
     }
 }
 
@@ -109,10 +115,10 @@ impl Channels {
         })
     }
 
-    /// Says over which links `worker` reaches other servers; the first call decides.
-    pub(crate) fn attach(&self, worker: usize, links: Arc<Links>) {
+    /// Says over which links, opened by `router`, `worker` reaches other servers; the first call decides.
+    pub(crate) fn attach(&self, worker: usize, links: Arc<Links>, router: Arc<Router>) {
         if let Some(worker) = self.workers.get(worker) {
-            worker.outlet.get_or_init(|| Outlet::new(links));
+            worker.outlet.get_or_init(|| Outlet::new(links, router));
         }
     }
 

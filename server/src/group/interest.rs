@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::config::LONGEST_NAME;
+use crate::rpc::LEAST_FRAME;
 use crate::rpc::proto::{self, interest::Extent};
 use crate::wire::Text;
 
@@ -15,6 +17,10 @@ use crate::wire::Text;
 const ANNOUNCEMENT: usize = 256 << 10;
 /// What a name takes in a frame beside its bytes.
 const AROUND_NAME: usize = 3;
+/// What surrounds the names.
+const AROUND: usize = 64;
+// Every link takes an announcement: the last name may exceed it.
+const _: () = assert!(ANNOUNCEMENT + AROUND_NAME + LONGEST_NAME + AROUND <= LEAST_FRAME);
 
 /// A server that publishes, on one connection.
 pub(super) trait Peer {
@@ -65,6 +71,8 @@ struct Told<P> {
     followed: u64,
     /// It did not acknowledge in time: nobody waits for it until it has answered everything.
     is_given_up: bool,
+    /// It refused an announcement: nothing is announced to it any more.
+    is_refusing: bool,
 }
 
 /// How a peer takes what it was told.
@@ -164,6 +172,7 @@ impl<P: Peer> Interest<P> {
             announced: 0,
             followed: 0,
             is_given_up: false,
+            is_refusing: false,
         };
         if !self.is_over {
             told.begin(&self.wanted);
@@ -190,6 +199,14 @@ impl<P: Peer> Interest<P> {
         } else {
             told.announce(&self.wanted);
         }
+    }
+
+    /// The peer refused an announcement, so it does not follow it: it is told to send everything, from now on.
+    pub(super) fn refused(&mut self, peer: &P) {
+        let Some(told) = self.peers.iter_mut().find(|told| told.peer.is(peer)) else { return };
+        told.unanswered = told.unanswered.saturating_sub(1);
+        told.is_refusing = true;
+        told.void();
     }
 
     /// The newest change that every peer follows which is not known to send everything, nor given up.
@@ -258,6 +275,9 @@ impl<P: Peer> Told<P> {
 
     /// Begins to tell what is wanted.
     fn begin(&mut self, wanted: &HashMap<Text, Wanted>) {
+        if self.is_refusing {
+            return;
+        }
         let mut all: Vec<_> = wanted.iter().map(|(channel, wanted)| (wanted.since, channel.clone())).collect();
         all.sort_unstable_by_key(|(since, _)| *since);
         self.state = State::Beginning;

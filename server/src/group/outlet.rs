@@ -8,14 +8,16 @@ use rustc_hash::FxHashMap;
 
 use super::callers::{Callers, Crossings};
 use super::filter::Filter;
+use crate::router::Router;
 use crate::rpc::{Link, Links, Standing, proto};
 use crate::topology::{Server, ServerId, ServerType, Snapshot};
 
 /// The links of one worker, and what was announced on them.
 pub(super) struct Outlet {
     links: Arc<Links>,
-    /// By peer; one is here while its link is up.
-    filters: Mutex<FxHashMap<ServerId, Filter>>,
+    router: Arc<Router>,
+    /// By peer; one is here while the link is up that it was announced on.
+    filters: Mutex<FxHashMap<ServerId, (Arc<Link>, Filter)>>,
     targets: Mutex<Targets>,
     crossings: Crossings,
 }
@@ -63,9 +65,10 @@ pub(super) enum Way {
 }
 
 impl Outlet {
-    pub(super) fn new(links: Arc<Links>) -> Self {
+    /// For `links`, which `router` opens.
+    pub(super) fn new(links: Arc<Links>, router: Arc<Router>) -> Self {
         let none = Targets { snapshot: Arc::default(), changes: 0, all: Arc::new([]) };
-        Self { links, filters: Mutex::default(), targets: Mutex::new(none), crossings: Crossings::default() }
+        Self { links, router, filters: Mutex::default(), targets: Mutex::new(none), crossings: Crossings::default() }
     }
 
     /// The servers but `own` that may hold sessions: all of the types that are frontends, or of which nothing is said.
@@ -94,25 +97,31 @@ impl Outlet {
         if let Some(link) = self.crossings.end(&server.id) {
             return Way::Link(link);
         }
-        if self.filters.lock().get(&server.id).is_some_and(|filter| !filter.passes(channel)) {
+        if self.filters.lock().get(&server.id).is_some_and(|(_, filter)| !filter.passes(channel)) {
             return Way::NotInterested;
         }
         let is_live = || self.links.get(&server.id).is_some_and(|link| link.standing() == Standing::Live);
         if !server.ready && !server.serving && !is_live() {
             return Way::NotConcerned;
         }
-        let link = self.links.open(server);
+        // No lock but for a new link, which a server gets only while the topology lists it: nobody would close it.
+        let Some(link) = self.links.opened(&server.id).or_else(|| self.router.link_to(&server.id).ok()) else {
+            return Way::NotConcerned;
+        };
         if link.lacks_channels() { Way::NotConcerned } else { Way::Link(link) }
     }
 
     /// The link is up: until the peer says otherwise everything is sent to it.
-    pub(super) fn up(&self, link: &Link) {
-        self.filters.lock().insert(link.server().clone(), Filter::default());
+    pub(super) fn up(&self, link: &Arc<Link>) {
+        if self.links.is_replaced(link) {
+            return;
+        }
+        self.filters.lock().insert(link.server().clone(), (link.clone(), Filter::default()));
     }
 
-    /// The link is down: what was announced on it is void.
-    pub(super) fn down(&self, link: &Link) {
-        self.filters.lock().remove(link.server());
+    /// The link is down: what was announced on it is void. Another may have taken its place.
+    pub(super) fn down(&self, link: &Arc<Link>) {
+        self.filters.lock().retain(|_, (announced_on, _)| !Arc::ptr_eq(announced_on, link));
     }
 
     /// A link that a peer opened is down.
@@ -121,15 +130,17 @@ impl Outlet {
     }
 
     /// The peer announced something.
-    pub(super) fn apply(&self, link: &Link, interest: &proto::Interest) {
-        if let Some(filter) = self.filters.lock().get_mut(link.server()) {
+    pub(super) fn apply(&self, link: &Arc<Link>, interest: &proto::Interest) {
+        if let Some((announced_on, filter)) = self.filters.lock().get_mut(link.server())
+            && Arc::ptr_eq(announced_on, link)
+        {
             filter.apply(interest);
         }
     }
 
     /// The peers whose links are up, and the number of channels they announced.
     pub(super) fn known(&self) -> Vec<(ServerId, Option<usize>)> {
-        self.filters.lock().iter().map(|(server, filter)| (server.clone(), filter.len())).collect()
+        self.filters.lock().iter().map(|(server, (_, filter))| (server.clone(), filter.len())).collect()
     }
 }
 

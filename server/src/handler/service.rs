@@ -75,6 +75,11 @@ impl Service {
     }
 
     /// Run `handler` when a session that this server handled has ended, after its last message. Hooks are not run for it.
+    ///
+    /// The frontend that holds the session tells of its end. When that frontend dies it tells nobody: the handler is not run
+    /// for its sessions. A frontend that lives tells a server that it has lost the link to when the link is back, if it is
+    /// still the same process there; only what was on its way when the link was lost may be lost. State of sessions that has
+    /// to go in any case needs a time limit of its own.
     pub fn on_disconnect<A, H>(self, handler: H) -> Self
     where
         A: FromContext,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// No link takes less: an announcement of channels, and what surrounds it.
+pub(crate) const LEAST_FRAME: usize = (256 << 10) + SURROUNDINGS;
 
 /// Room in a message for what surrounds a payload of the largest size: route, session, keys.
 const SURROUNDINGS: usize = 64 << 10;
@@ -24,7 +27,8 @@ pub(crate) struct Config {
     pub(crate) certificates: Option<PathBuf>,
     /// Whether links may leave this machine without certificates.
     pub(crate) insecure: bool,
-    /// The largest frame that is sent, in bytes; a larger one fails its own request.
+    /// The largest frame that is sent, in bytes, at least 327680; a larger one fails its own request.
+    #[serde(deserialize_with = "max_frame")]
     pub(crate) max_frame: usize,
     /// Bytes that may wait to be sent on one link; then requests are refused and pushes wait.
     pub(crate) outbound: usize,
@@ -40,6 +44,14 @@ impl Default for Config {
             outbound: 4 << 20,
         }
     }
+}
+
+fn max_frame<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let bytes = usize::deserialize(deserializer)?;
+    if bytes >= LEAST_FRAME {
+        return Ok(bytes);
+    }
+    Err(de::Error::custom(format!("the largest frame is at least {LEAST_FRAME} bytes: channels are announced in such")))
 }
 
 /// The largest batch that is received: a frame of the largest size, and some for the batch around it.

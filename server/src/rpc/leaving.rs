@@ -5,6 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Link, link::wake};
 
 impl Link {
+    /// Whether the link has ended or is to end, for good.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stopped().is_cancelled()
+    }
+
     /// Keeps the link although its peer left the topology and nothing is in flight, until as many `release`.
     pub(crate) fn hold(&self) {
         self.held.fetch_add(1, Relaxed);

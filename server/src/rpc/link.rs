@@ -314,6 +314,22 @@ impl Link {
         wake(waker);
     }
 
+    /// Tells the process `incarnation` of the peer that a session has ended. Always taken: while the link is down that waits
+    /// for the process to come back, and is void when another one comes, or the link is to end. What was on its way when the
+    /// link was lost may be lost.
+    pub(crate) fn send_closed(&self, closed: proto::Closed, incarnation: u64) {
+        if closed.encoded_len() + OVERHEAD > self.common.config.max_frame {
+            return;
+        }
+        let mut outbound = self.outbound.lock();
+        if self.incarnation() != incarnation {
+            return;
+        }
+        let waker = outbound.push_closed(closed);
+        drop(outbound);
+        wake(waker);
+    }
+
     /// Resolves when `try_send` and `call` may find room again, or the link is down.
     pub(crate) fn writable(self: &Arc<Self>) -> BoxFuture<'static, ()> {
         let link = self.clone();
@@ -386,11 +402,15 @@ impl Link {
 
     /// The peer has said who it is, and that both know this version of the protocol.
     pub(crate) fn open(&self, peer: Identity, version: u32) {
-        self.incarnation.store(peer.incarnation, Relaxed);
+        let incarnation = peer.incarnation;
         self.version.store(version, Relaxed);
         self.peer.store(Some(Arc::new(peer)));
         self.draining.store(false, Relaxed);
-        let waker = self.outbound.lock().open();
+        let waker = {
+            let mut outbound = self.outbound.lock();
+            outbound.redeliver(self.incarnation.swap(incarnation, Relaxed) == incarnation);
+            outbound.open()
+        };
         self.standing.store(Standing::Live as u8, Relaxed);
         wake(waker);
     }

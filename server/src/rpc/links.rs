@@ -200,6 +200,16 @@ impl Links {
         self.shared.opened.lock().get(server).cloned()
     }
 
+    /// The link to a server that `open` would give, if there is one.
+    pub(crate) fn opened(&self, server: &str) -> Option<Arc<Link>> {
+        self.get(server).filter(|link| !link.is_over() && !link.is_unary())
+    }
+
+    /// Whether another link leads to the peer of this one, which was opened.
+    pub(crate) fn is_replaced(&self, link: &Arc<Link>) -> bool {
+        self.shared.opened.lock().get(link.server()).is_some_and(|other| !Arc::ptr_eq(other, link))
+    }
+
     /// The link that was accepted last.
     #[cfg(test)]
     pub(crate) fn accepted(&self) -> Arc<Link> {

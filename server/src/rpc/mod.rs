@@ -39,7 +39,7 @@ mod serve;
 pub(crate) mod tests;
 mod waiter;
 
-pub(crate) use config::Config;
+pub(crate) use config::{Config, LEAST_FRAME};
 pub(crate) use error::Error;
 pub(crate) use family::{Caller, Channels, Families, Identity, LinkEvents, Outcome, Question, Requests, Sessions};
 pub(crate) use kept::Kept;

@@ -45,6 +45,10 @@ impl Queued {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        matches!(&self.item, Item::Other(kind) if matches!(**kind, Kind::Closed(_)))
+    }
+
     /// Bytes that the frame takes of a batch, at most.
     fn cost(&self) -> usize {
         self.length + OVERHEAD
@@ -107,6 +111,9 @@ pub(super) struct Outbound {
     pub(super) pending: Pending,
     gate: Gate,
     greeting: Option<proto::Hello>,
+    /// Ends of sessions that the process behind the lost connection has not been told. One at most for each session that it
+    /// had when the connection was lost: it gets no others before it is back.
+    undelivered: Vec<Queued>,
     /// Of the connection that may take frames; a stream of an earlier one gets none.
     epoch: u64,
     /// Frames are taken: there is a connection, or the first attempt to make one.
@@ -134,6 +141,7 @@ impl Outbound {
             pending: Pending::default(),
             gate: Gate::Shut,
             greeting: None,
+            undelivered: Vec::new(),
             epoch: 0,
             taking: true,
             finishing: false,
@@ -166,6 +174,26 @@ impl Outbound {
     /// Queues a frame. The caller wakes who is returned, outside the lock.
     pub(super) fn push(&mut self, kind: Kind) -> Option<Waker> {
         self.push_queued(Queued::new(kind))
+    }
+
+    /// Queues the end of a session. Without a connection it is kept for the next one.
+    pub(super) fn push_closed(&mut self, closed: proto::Closed) -> Option<Waker> {
+        if self.taking {
+            return self.push(Kind::Closed(closed));
+        }
+        if !self.finishing {
+            self.undelivered.push(Queued::new(Kind::Closed(closed)));
+        }
+        None
+    }
+
+    /// A connection follows one that was lost. What is undelivered goes out before anything else, or is void when it leads
+    /// to another process.
+    pub(super) fn redeliver(&mut self, is_same_process: bool) {
+        for queued in std::mem::take(&mut self.undelivered).into_iter().filter(|_| is_same_process) {
+            self.bytes += queued.cost();
+            self.queue.push_back(queued);
+        }
     }
 
     fn push_queued(&mut self, queued: Queued) -> Option<Waker> {
@@ -239,7 +267,12 @@ impl Outbound {
         self.gate = Gate::Shut;
         self.greeting = None;
         self.taking = false;
-        self.queue = VecDeque::new();
+        let unsent = std::mem::take(&mut self.queue);
+        if self.finishing {
+            self.undelivered = Vec::new();
+        } else {
+            self.undelivered.extend(unsent.into_iter().filter(Queued::is_closed));
+        }
         self.bytes = 0;
         self.blocked = false;
         (self.pending.drain(), self.waker.take())

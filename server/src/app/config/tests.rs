@@ -216,6 +216,10 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_right() {
         refused(right, &[], &["acceptor.listen=[{name: a, protocol: TCP, address: '1.1.1.1:1', tls: {}}]"]),
         &["acceptor.listen[0].tls.certificate is not set (A PEM file", "acceptor.listen[0].tls.key is not set"],
     );
+    check(
+        refused(right, &[], &["link.max_frame=327679"]),
+        &["link.max_frame = 327679: the largest frame is at least 327680 bytes"],
+    );
     check(refused(right, &[], &["server=5"]), &["server = 5: invalid type"]);
     check(refused(right, &[], &["server"]), &["--set server: write section.key=value"]);
 }

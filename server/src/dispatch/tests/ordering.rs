@@ -77,6 +77,33 @@ async fn each_server_that_was_asked_hears_of_the_end_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_hears_of_an_end_that_its_link_was_down_for_unless_it_is_another_process() {
+    for is_same in [true, false] {
+        let desk = Desk::start().await;
+        desk.request(1, "room.test.note");
+        quiet().await;
+        let (asked, other) = desk.busy();
+        assert!(asked.answer());
+        quiet().await;
+        let again = (!is_same).then(|| Far::start(&desk.network, &asked.server.id, asked.server.address.port()));
+        desk.network.cut();
+        quiet().await;
+        desk.dialogue.close(CloseReason::ClientClosed);
+        // The longest first pause before a link is tried again is over.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = again.as_ref().unwrap_or(asked);
+        let link = desk.near.router.link(&now.server.id).unwrap();
+        assert_eq!(link.incarnation(), now.incarnation());
+        let told = if is_same { vec![SESSION] } else { vec![] };
+        assert_eq!((now.closed(), other.closed()), (told.clone(), vec![]));
+        // What was delivered is not delivered again.
+        desk.network.cut();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(now.closed(), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_does_not_hear_of_the_end_of_sessions_that_its_predecessor_had() {
     let desk = Desk::start().await;
     for id in 1..=2 {

@@ -180,3 +180,27 @@ async fn a_lost_link_is_unknown_and_a_full_one_is_not_executed() {
     assert_eq!(desk.answers().await, ["1 PIT-502", "2 PIT-503"]);
     assert_eq!(desk.dialogue.open_messages(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_forwarded_notify_that_fails_is_counted() {
+    let desk = Desk::start().await;
+    let failed = || desk.dispatcher.counters().notifies_failed();
+    for kind in [MessageKind::Notify, MessageKind::Request] {
+        desk.send(kind, 1, "room.test.note");
+    }
+    quiet().await;
+    assert!(desk.busy().0.answer());
+    quiet().await;
+    assert_eq!(failed(), 0);
+    // One whose link is lost, and one that no server takes.
+    desk.send(MessageKind::Notify, 0, "room.test.note");
+    quiet().await;
+    desk.network.cut();
+    quiet().await;
+    assert_eq!(failed(), 1);
+    for kind in [MessageKind::Notify, MessageKind::Request] {
+        desk.send(kind, 2, "room.test.note");
+    }
+    quiet().await;
+    assert_eq!(failed(), 2);
+}

@@ -344,3 +344,17 @@ async fn each_server_is_noted_once_among_those_that_hear_of_the_end() {
     }
     assert_eq!(sender.visited.len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_are_gone_for_good_are_not_kept_among_those_that_hear_of_the_end() {
+    let (network, _fars, mut sender) = start(Policy::RoundRobin).await;
+    for port in 3..9 {
+        let far = Far::start(&network, &format!("far-{port}"), port);
+        sender.near.publish(&[&far]);
+        quiet().await;
+        sender.send(1).await;
+        assert!(far.answer());
+        sender.settle().await;
+    }
+    assert_eq!(sender.visited.len(), 1);
+}

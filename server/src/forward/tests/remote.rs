@@ -1,6 +1,7 @@
 //! A backend, the frontend that calls it, and what the backend does with the frontend's sessions: pushes and pins.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,11 +65,12 @@ impl Back {
             worker: 0,
             requests_per_link: room,
             hand_overs: 1,
+            refused: AtomicU64::new(0),
         }));
-        let families = Families {
+        let families = |links: &Arc<Links>| Families {
             requests: incoming.clone(),
             sessions: Arc::new(crate::rpc::tests::support::Stub::default()),
-            links: Arc::new(Events::new(Arc::new(Pool::new()), pins.clone(), Arc::default())),
+            links: Arc::new(Events::new(links.clone(), Arc::new(Pool::new()), pins.clone(), Arc::default())),
             channels: Arc::new(Deaf),
         };
         let links = accept(&network, &server, identity("back", "json"), families);
@@ -102,7 +104,7 @@ impl Front {
         links.attach(Families {
             requests: Arc::new(crate::rpc::tests::support::Stub::default()),
             sessions: Arc::new(Sessions::new(pool.clone(), router.clone())),
-            links: Arc::new(Events::new(pool.clone(), pins, Arc::new(Notify::new()))),
+            links: Arc::new(Events::new(links.clone(), pool.clone(), pins, Arc::new(Notify::new()))),
             channels: Arc::new(Deaf),
         });
         spawner().spawn(router.clone().follow());
@@ -242,4 +244,57 @@ async fn a_lost_link_ends_the_pins_on_both_ends() {
     front.publisher.publish(Snapshot::default());
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(front.router.link("back").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_over_a_new_link_outlives_the_link_before() {
+    let (back, front) = pair().await;
+    front.session(256);
+    let key = (back.links.accepted().incarnation(), 256);
+    back.entity(256).pin(id(256)).await.unwrap();
+    // The frontend has another link before the loss of the first is noticed here.
+    let again = Front::start(&back).await;
+    let record = again.session(256);
+    let entity = RemoteAgent::new(back.links.accepted(), key, back.pins.clone());
+    entity.pin(id(256)).await.unwrap();
+    front.publisher.publish(Snapshot::default());
+    quiet().await;
+    front.link.release();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((front.link.standing(), back.pins.len()), (Standing::Down, 1));
+    entity.unpin(id(256));
+    quiet().await;
+    assert_eq!((back.pins.len(), record.pinned("room")), (0, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_that_one_link_did_not_grant_takes_none_from_the_next() {
+    let (back, front) = pair().await;
+    let key = (back.links.accepted().incarnation(), 256);
+    let refused = back.entity(256).pin(id(256));
+    let again = Front::start(&back).await;
+    again.session(256);
+    let entity = RemoteAgent::new(back.links.accepted(), key, back.pins.clone());
+    entity.pin(id(256)).await.unwrap();
+    assert_eq!(refused.await.unwrap_err().message(), "session not found");
+    assert_eq!((back.pins.len(), front.pool.len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pin_outlives_the_link_that_its_own_has_replaced() {
+    let (back, front) = pair().await;
+    let record = front.session(256);
+    front.publisher.publish(Snapshot::default());
+    while front.link.is_taking() {
+        tokio::task::yield_now().await;
+    }
+    // The server is listed again before its link has ended.
+    front.publisher.publish(Snapshot::new([back.server.clone()], []));
+    let link = front.router.link_to("back").unwrap();
+    assert_eq!(front.link.standing(), Standing::Live);
+    link.hold();
+    record.pin(&"room".into(), &"back".into());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((front.link.standing(), link.standing()), (Standing::Down, Standing::Live));
+    assert_eq!(record.pinned("room").as_deref(), Some("back"));
 }

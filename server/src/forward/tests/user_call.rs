@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::forward::UserCalls;
 use crate::forward::testing::{Far, Near, quiet, spawner};
+use crate::handler::Json;
 use crate::request::App;
 use crate::rpc::proto;
 use crate::rpc::tests::support::Network;
@@ -63,6 +64,18 @@ async fn an_answer_comes_back_and_the_call_has_no_session() {
     assert!(request.timeout_micros <= 10_000_000 && request.timeout_micros > 9_900_000, "{}", request.timeout_micros);
     assert!(busy(&fars).answer());
     assert_eq!(called.await.unwrap().unwrap(), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_is_not_understood_blames_the_server_and_not_the_client() {
+    let (_network, fars, app) = start().await;
+    let called = spawner().spawn(async move { app.rpc_to::<_, Json<u32>>("a", "room.test.load", Json("text")).await });
+    quiet().await;
+    assert!(fars[0].answer());
+    let error = called.await.unwrap().map(|_| Bytes::new());
+    assert_eq!(error.as_ref().unwrap_err().message(), "the reply of `room.test.load` was not understood");
+    assert!(std::error::Error::source(error.as_ref().unwrap_err()).is_some());
+    check(error, "PIT-500", &[("route", "room.test.load"), ("server", "a")]);
 }
 
 #[tokio::test(start_paused = true)]

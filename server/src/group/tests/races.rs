@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::join_all};
 use tokio::time::{Instant, advance};
 
 use super::support::{Game, quiet};
 use crate::group::Config;
-use crate::topology::Server;
+use crate::group::outlet::Way;
+use crate::rpc;
+use crate::topology::{Server, Snapshot};
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_ends_when_those_who_publish_know_of_it() {
@@ -262,4 +264,56 @@ async fn a_frontend_that_calls_before_it_is_listed_is_reached_by_its_own_link() 
     back.publish("lobby", "2");
     quiet().await;
     assert_eq!(client.got(), ["0", "1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_announced_on_a_link_outlives_the_one_that_it_has_replaced() {
+    let game = Game::new();
+    let (front, back) = (game.start("front", 1), game.start("back", 2));
+    let client = front.client(256);
+    client.subscribe("lobby").await.unwrap();
+    back.publish("lobby", "0");
+    quiet().await;
+    assert_eq!(back.knows("front"), "1");
+    game.network.hold();
+    back.links[0].retain(&Snapshot::default());
+    back.publish("lobby", "1");
+    quiet().await;
+    // Only now the first link ends.
+    game.network.release();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((back.knows("front"), client.got()), ("1".to_owned(), vec!["0".to_owned(), "1".to_owned()]));
+    assert_eq!(back.publish("empty", "2"), (0, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_since_it_was_listed_gets_no_link() {
+    let game = Game::new();
+    let (_front, back) = (game.start("front", 1), game.start("back", 2));
+    let outlet = back.channels.workers[0].outlet.get().unwrap();
+    let targets = outlet.targets(&back.channels.parts.topology.current(), &back.channels.callers, "back");
+    let target = targets.iter().find(|target| **target.id() == *"front").unwrap();
+    game.unlist("front");
+    assert!(matches!(outlet.way(target, "lobby"), Way::NotConcerned));
+    assert!(back.links[0].get("front").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_an_interest_sends_everything() {
+    let game = Game::new();
+    let link = rpc::Config { max_frame: 1_000, ..rpc::Config::default() };
+    let (front, back) = (game.start_with("front", 1, 1, Config::default(), &link), game.start("back", 2));
+    let client = front.client(256);
+    back.publish("lobby", "before there was a link");
+    quiet().await;
+    assert_eq!((back.knows("front"), front.told()), ("0".to_owned(), vec!["complete".to_owned()]));
+    // The first is announced at once, the others together, in a frame that is too large.
+    let names: Vec<_> = (0..6).map(|number| number.to_string().repeat(255)).collect();
+    join_all(names.iter().map(|name| client.subscribe(name))).await;
+    for name in &names {
+        assert_eq!(back.publish(name, &name[..1]), (1, 0, 0));
+    }
+    quiet().await;
+    assert_eq!(client.got().concat(), "012345");
+    assert_eq!((back.knows("front"), front.told()), ("all".to_owned(), vec!["everything".to_owned()]));
 }

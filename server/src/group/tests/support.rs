@@ -12,6 +12,7 @@ use tonic::service::Routes;
 use crate::group::{Channels, ChannelsParts, Config, Frames, Home};
 use crate::lanes::Spawner;
 use crate::request::App;
+use crate::router::{self, Router, RoutingFunctions};
 use crate::rpc::bench_support::Deaf;
 use crate::rpc::tests::support::{Network, Stub, identity};
 use crate::rpc::{self, Families, Links, serve_incoming};
@@ -68,7 +69,13 @@ impl Game {
             let stub = Arc::new(Stub::default());
             let sessions = stub.clone();
             links.attach(Families { requests: stub, sessions, links: Arc::new(Deaf), channels: frames.clone() });
-            channels.attach(worker, links.clone());
+            let router = Router::new(
+                router::Config::default(),
+                self.topology.clone(),
+                links.clone(),
+                Arc::new(RoutingFunctions::default()),
+            );
+            channels.attach(worker, links.clone(), router);
             let app = app.on_worker();
             app.provide(Arc::new(Home::new(channels.clone(), worker)));
             apps.push(app);

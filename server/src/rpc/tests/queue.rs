@@ -256,3 +256,34 @@ proptest! {
         prop_assert_eq!((outbound.bytes(), outbound.pending.len()), (0, 0));
     }
 }
+
+#[test]
+fn the_end_of_a_session_outlives_a_connection_that_did_not_send_it_and_no_process() {
+    let closed = |id| proto::Closed { session: Some(proto::Session { id, ..Default::default() }), reason: 1 };
+    let kick = || Kind::Kick(proto::Kick::default());
+    for (is_same, ends) in [(true, vec![2, 3]), (false, vec![])] {
+        let (mut outbound, epoch) = open();
+        outbound.push_closed(closed(1));
+        batch(&mut outbound, epoch).unwrap();
+        outbound.push_closed(closed(2));
+        outbound.push(kick());
+        outbound.lose();
+        outbound.push_closed(closed(3));
+        outbound.lose();
+        assert_eq!(outbound.bytes(), 0);
+        let epoch = outbound.begin(proto::Hello::default());
+        batch(&mut outbound, epoch).unwrap();
+        outbound.redeliver(is_same);
+        outbound.open();
+        outbound.push(kick());
+        let expected = ends.into_iter().map(|id| Kind::Closed(closed(id))).chain([kick()]);
+        assert_eq!(batch(&mut outbound, epoch).unwrap(), expected.map(proto::Frame::from).collect::<Vec<_>>());
+        assert_eq!(outbound.bytes(), 0);
+        // A link that ends keeps nothing.
+        outbound.finish();
+        outbound.push_closed(closed(4));
+        outbound.lose();
+        outbound.redeliver(true);
+        assert_eq!(outbound.bytes(), 0);
+    }
+}

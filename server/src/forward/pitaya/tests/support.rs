@@ -80,6 +80,7 @@ impl Host {
             worker: 0,
             requests_per_link: options.calls,
             hand_overs: 1,
+            refused: AtomicU64::new(0),
         });
         let service = PitayaService::new(PitayaParts {
             identity,
