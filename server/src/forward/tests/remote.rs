@@ -284,16 +284,18 @@ async fn a_pin_that_one_link_did_not_grant_takes_none_from_the_next() {
 async fn a_pin_outlives_the_link_that_its_own_has_replaced() {
     let (back, front) = pair().await;
     let record = front.session(256);
+    back.network.hold();
     front.publisher.publish(Snapshot::default());
-    while front.link.is_taking() {
-        tokio::task::yield_now().await;
-    }
+    quiet().await;
+    assert!(!front.link.is_taking());
     // The server is listed again before its link has ended.
     front.publisher.publish(Snapshot::new([back.server.clone()], []));
     let link = front.router.link_to("back").unwrap();
     assert_eq!(front.link.standing(), Standing::Live);
     link.hold();
     record.pin(&"room".into(), &"back".into());
+    quiet().await;
+    back.network.release();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((front.link.standing(), link.standing()), (Standing::Down, Standing::Live));
     assert_eq!(record.pinned("room").as_deref(), Some("back"));
