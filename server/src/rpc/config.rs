@@ -9,6 +9,8 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::wire::at_least;
+
 /// Room in a message for what surrounds a payload of the largest size: route, session, keys.
 const SURROUNDINGS: usize = 64 << 10;
 
@@ -25,8 +27,10 @@ pub(crate) struct Config {
     /// Whether links may leave this machine without certificates.
     pub(crate) insecure: bool,
     /// The largest frame that is sent, in bytes; a larger one fails its own request.
+    #[serde(deserialize_with = "at_least::number::<1, _>")]
     pub(crate) max_frame: usize,
     /// Bytes that may wait to be sent on one link; then requests are refused and pushes wait.
+    #[serde(deserialize_with = "at_least::number::<1, _>")]
     pub(crate) outbound: usize,
 }
 
