@@ -8,6 +8,7 @@
 //! `section.key`, so a server needs no other code for them than what reads its settings.
 
 mod arguments;
+mod bind;
 mod document;
 mod environment;
 mod lifetime;
@@ -19,6 +20,7 @@ mod tests;
 pub mod variables;
 
 pub use arguments::arguments;
+pub use bind::bind;
 pub use document::document;
 pub use environment::{Id, Place, Security, Variable, VariableValue, environment};
 pub use lifetime::{DRAIN_SIGNAL, ExitCode, RUN_AS_GROUP, RUN_AS_USER, termination_grace};

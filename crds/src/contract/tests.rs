@@ -1,9 +1,9 @@
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, io, net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::json;
 
 use super::{
-    CONFIG_FILE, Id, MountSource, Place, Security, VariableValue, arguments, environment, mounts, ports, probes,
+    CONFIG_FILE, Id, MountSource, Place, Security, VariableValue, arguments, bind, environment, mounts, ports, probes,
     termination_grace, variables,
 };
 use crate::{Protocol, ServerTypeSpec, names};
@@ -181,4 +181,26 @@ fn versions_are_legal_labels() {
     for (image, expected) in table {
         assert_eq!(names::version(image).as_deref(), expected, "{image}");
     }
+}
+
+#[test]
+fn what_a_pod_listens_on_is_there_without_ipv6() {
+    let (missing, in_use) = (rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRINUSE);
+    for (address, fails_with, expected) in [
+        ("[::]:3260", missing, Ok("0.0.0.0:3260")),
+        ("[::]:3260", in_use, Err(in_use)),
+        ("[::1]:3260", missing, Err(missing)),
+        ("127.0.0.1:3260", missing, Ok("127.0.0.1:3260")),
+    ] {
+        // A kernel that does not take IPv6.
+        let tried = RefCell::new(Vec::new());
+        let kernel = |address: SocketAddr| {
+            tried.borrow_mut().push(address.to_string());
+            if address.is_ipv6() { Err(io::Error::from(fails_with)) } else { Ok(address.to_string()) }
+        };
+        let bound = bind(address.parse().unwrap(), kernel).map_err(|error| error.raw_os_error());
+        assert_eq!(bound, expected.map(str::to_owned).map_err(|error| Some(error.raw_os_error())), "{address}");
+        assert_eq!(tried.borrow()[0], address);
+    }
+    assert_eq!(bind(Place::pod().link, Ok).unwrap(), Place::pod().link);
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cereus_crds::names::ADMIN_PORT_NUMBER;
+use cereus_crds::{contract, names::ADMIN_PORT_NUMBER};
 use clap::Parser as _;
 use futures_util::future::join_all;
 use kube::Client;
@@ -67,7 +67,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let keeper = Keeper::new(client.clone(), &operator_namespace, &arguments.lease, arguments.identity());
     let leadership = keeper.leadership();
     let admin = Admin::new(registry, leadership.clone(), keeper.answered());
-    let listener = TcpListener::bind(arguments.listen).await;
+    let listener = contract::bind(arguments.listen, std::net::TcpListener::bind);
+    let listener = listener.and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    });
     let listener = listener.with_context(|| format!("the admin port cannot listen on {}", arguments.listen))?;
     let shared = Arc::new(Shared::new(
         Settings { admin_namespaces: arguments.admin_namespaces(&operator_namespace), operator_namespace },

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
 };
 
+use cereus_crds::contract;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Socket as RawSocket, Type};
 use tokio::io::{Interest, unix::AsyncFd};
@@ -31,7 +32,7 @@ enum Listener {
 
 impl Listening {
     pub(super) fn bind(name: &str, address: SocketAddr) -> Result<Self, Error> {
-        let bound = bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let bound = contract::bind(address, bind).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (address, listener) =
             bound.map_err(|source| Error { name: name.to_owned(), address: address.to_string(), source })?;
         Ok(Self { name: name.to_owned(), address, listener: Listener::Bound(Some(listener)) })

@@ -65,6 +65,11 @@ enum Command {
     /// Exit code 0: all is right; 1: something is wrong; 2: something could not be checked.
     Check(check::CheckArguments),
     /// Send one request, as a client does, and print the answer.
+    ///
+    /// On the standard output: for each push that came before the answer a line `push ROUTE BODY`, then the answer's body. On a
+    /// terminal JSON is indented, and above an answer that is a JSON object with a text `server`, as those of the built-in
+    /// game are, stands `answered by SERVER`. An answer that is an error goes to the standard error as `CODE: MESSAGE`, with
+    /// exit code 1.
     Request(request::RequestArguments),
     /// Put load on servers and measure them.
     Bench(Box<bench::BenchArguments>),

@@ -7,7 +7,9 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
+
+use crate::wire::at_least;
 
 /// No link takes less: an announcement of channels, and what surrounds it.
 pub(crate) const LEAST_FRAME: usize = (256 << 10) + SURROUNDINGS;
@@ -27,10 +29,12 @@ pub(crate) struct Config {
     pub(crate) certificates: Option<PathBuf>,
     /// Whether links may leave this machine without certificates.
     pub(crate) insecure: bool,
-    /// The largest frame that is sent, in bytes, at least 327680; a larger one fails its own request.
-    #[serde(deserialize_with = "max_frame")]
+    /// The largest frame that is sent, in bytes, at least 327680, because channels are announced in such; a larger one fails
+    /// its own request.
+    #[serde(deserialize_with = "at_least::number::<LEAST_FRAME, _>")]
     pub(crate) max_frame: usize,
     /// Bytes that may wait to be sent on one link; then requests are refused and pushes wait.
+    #[serde(deserialize_with = "at_least::number::<1, _>")]
     pub(crate) outbound: usize,
 }
 
@@ -44,14 +48,6 @@ impl Default for Config {
             outbound: 4 << 20,
         }
     }
-}
-
-fn max_frame<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let bytes = usize::deserialize(deserializer)?;
-    if bytes >= LEAST_FRAME {
-        return Ok(bytes);
-    }
-    Err(de::Error::custom(format!("the largest frame is at least {LEAST_FRAME} bytes: channels are announced in such")))
 }
 
 /// The largest batch that is received: a frame of the largest size, and some for the batch around it.

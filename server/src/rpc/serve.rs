@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use cereus_crds::contract;
 use futures_core::Stream;
 use futures_util::{StreamExt, future::BoxFuture, stream};
 use parking_lot::Mutex;
@@ -55,7 +56,7 @@ pub(crate) fn bind(config: &Config) -> Result<TcpListener, Error> {
     if config.certificates.is_none() && !config.insecure && !address.ip().to_canonical().is_loopback() {
         return Err(Error::Exposed(address));
     }
-    let listener = TcpListener::bind(address).map_err(|source| Error::Bind { address, source })?;
+    let listener = contract::bind(address, TcpListener::bind).map_err(|source| Error::Bind { address, source })?;
     listener.set_nonblocking(true).map_err(|source| Error::Bind { address, source })?;
     Ok(listener)
 }

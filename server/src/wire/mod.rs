@@ -22,6 +22,7 @@ mod handshake;
 mod route;
 mod text;
 
+pub(crate) mod at_least;
 pub(crate) mod duration;
 
 mod error;

@@ -15,12 +15,12 @@ use rustix::{
 };
 use tempfile::TempDir;
 
-use super::{BINARY, PATIENCE};
+use super::{BINARY, Dev, PATIENCE};
 
 /// How long something may take to be seen.
 const SEEN: Duration = Duration::from_secs(30);
 
-/// A window with `cereus dev` in it.
+/// A window with a command in it.
 struct Window {
     keys: File,
     terminal: File,
@@ -44,7 +44,12 @@ struct Screen {
 }
 
 impl Window {
+    /// With `cereus dev`.
     fn open(columns: u16, environment: &[(&str, &str)]) -> Self {
+        Self::of(columns, environment, &["dev", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0"])
+    }
+
+    fn of(columns: u16, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let keys = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
         grantpt(&keys).expect("it is ours");
         unlockpt(&keys).expect("it is ours");
@@ -56,7 +61,7 @@ impl Window {
         let own = || Stdio::from(terminal.try_clone().expect("it is open"));
         // It makes the terminal the one that is asked for Ctrl-C, and becomes the command.
         let mut command = Command::new("setsid");
-        command.args(["--ctty", BINARY, "dev", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0"]);
+        command.args(["--ctty", BINARY]).args(arguments);
         command.env("XDG_RUNTIME_DIR", folder.path()).env("TERM", "xterm").env_remove("CI").env_remove("NO_COLOR");
         command.envs(environment.iter().copied()).stdin(own()).stdout(own()).stderr(own());
         let size = Winsize { ws_col: columns, ws_row: 24, ws_xpixel: 0, ws_ypixel: 0 };
@@ -227,4 +232,29 @@ fn a_simple_terminal_has_lines_alone() {
         let screen = window.interrupt();
         assert!(screen.line("SERVER ").is_none(), "{}", screen.text());
     }
+}
+
+#[test]
+fn a_request_tells_people_who_answered() {
+    let folder = TempDir::new().expect("a folder can be made");
+    let mut dev = Dev::with(folder, &["--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0"]);
+    let line = dev.line("ready: clients connect to");
+    let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).expect("it has an address");
+    let request = |body| ["request", address, "room.room.hello", body];
+
+    let mut window = Window::of(80, &[], &request("{\"name\":\"Ada\"}"));
+    window.until("the answer", |screen| screen.line("}").is_some());
+    let text = window.screen.text();
+    let (first, answer) = text.split_once('\n').expect("there are lines");
+    let answer: serde_json::Value = serde_json::from_str(answer).expect("it is JSON");
+    let server = answer["server"].as_str().expect("it is text");
+    assert!(server.starts_with("room-") && answer["msg"] == "hello, Ada", "{text}");
+    assert_eq!(first, format!("answered by {server}"));
+
+    // A program gets the answer alone.
+    let (done, said) = dev.ask(&request("{}"));
+    assert!(done && said.starts_with("{\"msg\":\"hello, stranger\"") && said.lines().count() == 1, "{said}");
+    let (done, help) = dev.ask(&["request", "--help"]);
+    assert!(done && help.contains("answered by SERVER"), "{help}");
+    dev.stop();
 }

@@ -3,13 +3,14 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
-use super::{Dev, Manifests, ended, runs};
+use super::{DRAIN, Dev, Manifests, ended, runs};
 
 /// A session, which holds up a server that drains.
 fn session(port: u16) -> TcpStream {
@@ -66,5 +67,39 @@ fn a_server_that_cannot_be_started_is_tried_again() {
     fs::remove_file(&config).expect("it is there");
     fs::rename(&away, &config).expect("it is there");
     dev.line("room is as it is to be: 3 servers are ready");
+    dev.stop();
+}
+
+#[test]
+fn an_edit_that_names_a_port_in_use_is_refused_and_what_ran_keeps_running() {
+    let manifests = Manifests::new("replicas: 1");
+    let path = manifests.folder.path().to_str().expect("it is text");
+    let mut dev = Dev::with(TempDir::new().expect("a folder can be made"), &["-f", path]);
+    let page = dev.line("page:  http://127.0.0.1:");
+    let page: u16 = page.split([':', ' ']).rev().find_map(|word| word.parse().ok()).expect("it has a port");
+    let before = dev.servers();
+    let listen_at = |port: u16| {
+        let acceptors = format!("[{{ name: tcp, protocol: TCP, port: {port} }}]");
+        manifests.write("connector", &format!("{{ drain: {DRAIN}, frontend: {{ acceptors: {acceptors} }} }}"));
+    };
+
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let taken = held.local_addr().expect("it is bound").port();
+    for port in [taken, page] {
+        listen_at(port);
+        dev.line("the manifests are wrong; what they were keeps running");
+        let remedy = "stop what listens there, or change the port of the acceptor tcp of connector";
+        dev.line(&format!("127.0.0.1:{port} is in use; {remedy}"));
+    }
+    assert_eq!(dev.servers(), before);
+
+    // When it is free it is taken; back to the port that is being left is no port in use.
+    drop(held);
+    listen_at(taken);
+    dev.line("connector has changed");
+    listen_at(manifests.port);
+    dev.line("connector has changed");
+    dev.line("connector is as it is to be: 1 server is ready");
+    TcpStream::connect(("127.0.0.1", manifests.port)).expect("it listens");
     dev.stop();
 }

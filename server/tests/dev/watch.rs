@@ -1,10 +1,19 @@
 //! `cereus dev --watch` with a game that cargo builds: small, because it hands over to the real one.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::{BINARY, Dev, runs};
+use super::{BINARY, Dev, ended, runs};
+
+/// How long cargo may take to begin.
+const BEGUN: Duration = Duration::from_mins(1);
 
 /// A package `game` with a path dependency `rules`, and its executable.
 struct Game {
@@ -105,6 +114,37 @@ fn servers_are_replaced_when_the_build_changes_the_lock_file() {
     }
     assert!(before.iter().all(|(_, pid)| !runs(*pid)), "{before:?}");
     dev.stop();
+}
+
+#[test]
+fn a_build_ends_with_it() {
+    for signal in [Signal::KILL, Signal::INT] {
+        let game = Game::new();
+        let folder = TempDir::new().expect("a folder can be made");
+        let mut dev = Dev::of(&mut game.command(&game.folder.path().join("target/debug/game")), folder);
+        dev.line("ready: clients connect to");
+        // It says who builds, and never ends.
+        game.write(
+            "rules/build.rs",
+            "fn main() {\n    let pids = format!(\"{} {}\", std::os::unix::process::parent_id(), std::process::id());\n    \
+             std::fs::write(\"../target/pids.new\", pids).unwrap();\n    \
+             std::fs::rename(\"../target/pids.new\", \"../target/pids\").unwrap();\n    \
+             std::thread::sleep(std::time::Duration::from_secs(600));\n}\n",
+        );
+        dev.line("building");
+        let (start, pids) = (Instant::now(), game.folder.path().join("target/pids"));
+        while !pids.exists() {
+            assert!(start.elapsed() < BEGUN, "nothing is built");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pids = fs::read_to_string(&pids).expect("it can be read");
+        let pid = |text: &str| Pid::from_raw(text.parse().expect("it is a number")).expect("it is one of a process");
+        let build: Vec<_> = ["cargo", "rules"].map(str::to_owned).into_iter().zip(pids.split(' ').map(pid)).collect();
+        assert!(build.iter().all(|(_, pid)| runs(*pid)), "{build:?}");
+        dev.signal(signal);
+        dev.end();
+        ended(&build);
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     routing::{get, post},
 };
+use cereus_crds::contract;
 use tokio_util::sync::CancellationToken;
 
 pub use self::status::Phase;
@@ -52,7 +53,7 @@ impl Admin {
     /// Listen. `token` is what a caller of `/drain` must show when the address is not loopback.
     pub(crate) fn bind(address: SocketAddr, token: Option<String>) -> Result<Self, AdminError> {
         let bind = || {
-            let listener = TcpListener::bind(address)?;
+            let listener = contract::bind(address, TcpListener::bind)?;
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             Ok(Self { listener, address, token })

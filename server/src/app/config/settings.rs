@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::wire::{self, duration};
+use crate::wire::{self, at_least, duration};
 use crate::{acceptor, agent, group, handler, lanes, router, rpc};
 
 /// Everything that can be set.
@@ -82,7 +82,11 @@ pub(crate) struct Server {
     #[serde(default)]
     pub(crate) workers: Option<NonZeroUsize>,
     /// How long a request may take before it is answered with PIT-504.
-    #[serde(default = "Server::default_request_timeout", with = "duration")]
+    #[serde(
+        default = "Server::default_request_timeout",
+        serialize_with = "duration::serialize",
+        deserialize_with = "at_least::millis::<1, _>"
+    )]
     #[schemars(with = "String")]
     pub(crate) request_timeout: Duration,
     /// Whether clients connect to this server. A server with `acceptor.listen` is a frontend anyway; one whose acceptors

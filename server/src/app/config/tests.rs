@@ -216,12 +216,33 @@ fn a_wrong_value_is_named_with_its_source_and_what_is_right() {
         refused(right, &[], &["acceptor.listen=[{name: a, protocol: TCP, address: '1.1.1.1:1', tls: {}}]"]),
         &["acceptor.listen[0].tls.certificate is not set (A PEM file", "acceptor.listen[0].tls.key is not set"],
     );
-    check(
-        refused(right, &[], &["link.max_frame=327679"]),
-        &["link.max_frame = 327679: the largest frame is at least 327680 bytes"],
-    );
     check(refused(right, &[], &["server=5"]), &["server = 5: invalid type"]);
     check(refused(right, &[], &["server"]), &["--set server: write section.key=value"]);
+}
+
+#[test]
+fn a_zero_that_would_break_the_server_is_refused_with_the_least_value() {
+    for (key, zero, least) in [
+        ("agent.handshake_timeout", "0s", "1ms"),
+        ("agent.heartbeat", "0s", "1s"),
+        ("agent.heartbeat", "999ms", "1s"),
+        ("agent.write_timeout", "0", "1ms"),
+        ("agent.max_packet", "0", "1"),
+        ("agent.max_handshake_packet", "0", "1"),
+        ("agent.outbound.messages", "0", "1"),
+        ("agent.outbound.bytes", "0", "1"),
+        ("lanes.session_messages", "0", "1"),
+        ("lanes.requests_per_link", "0", "1"),
+        ("link.max_frame", "327679", "327680"),
+        ("link.outbound", "0", "1"),
+        ("server.request_timeout", "0s", "1ms"),
+    ] {
+        let set = |value| ["server.type=room".to_owned(), format!("{key}={value}")];
+        let error = refused("", &[], &set(zero).each_ref().map(String::as_str));
+        assert!(error.contains(&format!("{key} = ")), "{error}");
+        assert!(error.contains(&format!(": must be at least {least} (")), "{error}");
+        load(&Layers { set: &set(least).each_ref().map(String::as_str), ..Layers::default() }).unwrap();
+    }
 }
 
 #[test]

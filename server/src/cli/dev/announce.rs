@@ -101,21 +101,99 @@ impl Announcement {
 
 /// Resolves when every server is ready and knows the others.
 async fn ready(status: &mut Status) {
-    if status.wait_for(|status| status.types.iter().all(TypeStatus::is_settled)).await.is_err() {
-        return std::future::pending().await;
+    loop {
+        let settled = status.wait_for(|status| status.types.iter().all(TypeStatus::is_settled)).await;
+        let Ok(admins) = settled.map(|status| ready_admins(&status)) else { return std::future::pending().await };
+        let known = async {
+            for admin in &admins {
+                probe::knows(*admin, admins.len() as u64).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = known => return,
+            // Those that were asked may be others now, or fewer.
+            _ = status.changed() => {}
+        }
     }
-    let admins: Vec<SocketAddr> = {
-        let status = status.borrow();
-        let ready = status.servers.iter().filter(|server| server.state == ServerState::Ready);
-        ready.filter_map(|server| server.admin.parse().ok()).collect()
-    };
-    for admin in &admins {
-        probe::knows(*admin, admins.len() as u64).await;
-    }
+}
+
+/// Where the servers that are ready are asked.
+fn ready_admins(status: &GameStatus) -> Vec<SocketAddr> {
+    let ready = status.servers.iter().filter(|server| server.state == ServerState::Ready);
+    ready.filter_map(|server| server.admin.parse().ok()).collect()
 }
 
 /// An executable as a person would type it.
 fn shown(executable: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     executable.strip_prefix(here).unwrap_or(executable).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        sync::Arc,
+        time::Duration,
+    };
+
+    use tokio::{sync::watch, time::timeout};
+
+    use super::{GameStatus, ServerState, ServerStatus, TypeStatus, ready};
+
+    /// A settled game of one type, whose servers are asked there.
+    fn settled(admins: &[String]) -> Arc<GameStatus> {
+        let count = admins.len() as u32;
+        let server = |admin: &String| ServerStatus {
+            name: "room-1".to_owned(),
+            server_type: "room".to_owned(),
+            state: ServerState::Ready,
+            updated: true,
+            sessions: None,
+            since: 0,
+            restarts: 0,
+            reason: None,
+            pid: None,
+            clients: std::collections::BTreeMap::new(),
+            link: String::new(),
+            admin: admin.clone(),
+        };
+        let kind = TypeStatus {
+            name: "room".to_owned(),
+            frontend: false,
+            desired: count,
+            servers: count,
+            ready: count,
+            updated: count,
+            draining: 0,
+        };
+        Arc::new(GameStatus { types: vec![kind], servers: admins.iter().map(server).collect() })
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_gone_is_not_waited_for() {
+        // It knows itself alone.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // What is closed with bytes unread may be reset before the answer is seen.
+                BufReader::new(&stream).lines().map(Result::unwrap).find(String::is_empty).unwrap();
+                write!(stream, "HTTP/1.1 200 OK\r\n\r\n{{\"servers\":{{\"room\":1}}}}").unwrap();
+            }
+        });
+        let nowhere = "127.0.0.1:1".to_owned();
+        for before in [settled(&[here.clone(), nowhere.clone()]), settled(&[nowhere])] {
+            let (sender, mut status) = watch::channel(before);
+            let ready = ready(&mut status);
+            tokio::pin!(ready);
+            // Meanwhile it asks, and is not told enough.
+            assert!(timeout(Duration::from_millis(300), &mut ready).await.is_err());
+            sender.send_replace(settled(std::slice::from_ref(&here)));
+            timeout(Duration::from_secs(20), ready).await.expect("it is said");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use serde_json::Value;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::spawn_blocking,
     time::timeout,
 };
@@ -40,8 +40,8 @@ pub(super) struct Edits {
 enum Look {
     Same,
     Changed(Vec<Manifest>),
-    /// They are wrong; what there is to say, if it was not said already.
-    Wrong(Option<String>),
+    /// They are wrong; what there is to say.
+    Wrong(String),
 }
 
 impl Edits {
@@ -88,39 +88,42 @@ impl Edits {
             });
             let Some((kept, look)) = outcome(look.await) else { return };
             self = kept;
-            match look {
-                Look::Same | Look::Wrong(None) => {}
-                Look::Changed(manifests) => {
-                    // It fails when the game is stopping.
-                    let _ = commands.send(Command::Apply(manifests)).await;
-                }
-                Look::Wrong(Some(report)) => {
-                    output.own("the manifests are wrong; what they were keeps running:").await;
-                    for line in report.lines() {
-                        output.own(line).await;
-                    }
+            let wrong = match look {
+                Look::Same => None,
+                Look::Changed(manifests) => self.apply(manifests, &commands).await,
+                Look::Wrong(report) => Some(report),
+            };
+            // What was said already is not said again.
+            if let Some(report) = wrong.as_ref().filter(|_| wrong != self.refused) {
+                output.own("the manifests are wrong; what they were keeps running:").await;
+                for line in report.lines() {
+                    output.own(line).await;
                 }
             }
+            self.refused = wrong;
         }
     }
 
-    fn look(&mut self) -> Look {
-        let wrong = match manifest::load(&self.manifests, &self.old, &self.executable) {
-            Ok(Ok(manifests)) => {
-                self.refused = None;
-                let new = documents(&manifests);
-                if new == self.old {
-                    return Look::Same;
-                }
-                self.old = new;
-                return Look::Changed(manifests);
-            }
-            Ok(Err(report)) => report,
-            Err(error) => format!("{error:#}\n"),
-        };
-        let known = self.refused.as_ref() == Some(&wrong);
-        self.refused = Some(wrong.clone());
-        Look::Wrong((!known).then_some(wrong))
+    fn look(&self) -> Look {
+        match manifest::load(&self.manifests, &self.old, &self.executable) {
+            Ok(Ok(manifests)) if documents(&manifests) == self.old => Look::Same,
+            Ok(Ok(manifests)) => Look::Changed(manifests),
+            Ok(Err(report)) => Look::Wrong(report),
+            Err(error) => Look::Wrong(format!("{error:#}\n")),
+        }
+    }
+
+    /// Run these instead; why not, if not.
+    async fn apply(&mut self, manifests: Vec<Manifest>, commands: &mpsc::Sender<Command>) -> Option<String> {
+        let new = documents(&manifests);
+        let (answer, result) = oneshot::channel();
+        // It fails when the game is stopping, and so does the answer.
+        let _ = commands.send(Command::Apply { manifests, answer }).await;
+        if let Ok(Err(report)) = result.await {
+            return Some(report);
+        }
+        self.old = new;
+        None
     }
 }
 

@@ -2,7 +2,11 @@
 //!
 //! One task owns everything here. What others may know is published as a [`GameStatus`]; what they want is a [`Command`].
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -37,8 +41,8 @@ pub(super) enum Command {
     Scale { server_type: String, replicas: u32, answer: Answer },
     /// Kill the process of a server, as a crash would; it is started again like after one.
     Kill { server: String, answer: Answer },
-    /// Run these manifests instead.
-    Apply(Vec<Manifest>),
+    /// Run these manifests instead. Told is why not, if not.
+    Apply { manifests: Vec<Manifest>, answer: oneshot::Sender<Result<(), String>> },
     /// The executable is a new one: replace all servers.
     Replace,
 }
@@ -122,7 +126,15 @@ impl Game {
             Command::Kill { server, answer } => {
                 let _ = answer.send(self.kill(&server).await);
             }
-            Command::Apply(manifests) => self.apply(manifests).await,
+            Command::Apply { manifests, answer } => {
+                // Those at the start are checked before anything else.
+                let checked = if self.begun { self.check_ports(&manifests) } else { Ok(()) };
+                let result = checked.map_err(|error| format!("{error:#}\n"));
+                if result.is_ok() {
+                    self.apply(manifests).await;
+                }
+                let _ = answer.send(result);
+            }
             Command::Replace => {
                 self.types.values_mut().for_each(Kind::renew);
                 self.around.output.own("the build is new; the servers are replaced one at a time").await;
@@ -166,6 +178,16 @@ impl Game {
         Ok(said)
     }
 
+    /// Fail when a port that changed manifests name is neither free nor one of our servers', which make way for each other.
+    fn check_ports(&self, manifests: &[Manifest]) -> anyhow::Result<()> {
+        let ours: BTreeSet<u16> = self.types.values().flat_map(Kind::ports).collect();
+        let changed = |manifest: &&Manifest| self.types.get(&manifest.name).is_none_or(|kind| !kind.runs(manifest));
+        for manifest in manifests.iter().filter(changed) {
+            manifest.check_ports(self.workplace.client_address, &ours, Manifest::other_port)?;
+        }
+        Ok(())
+    }
+
     async fn apply(&mut self, manifests: Vec<Manifest>) {
         for manifest in &manifests {
             self.around.output.widen(manifest.name.len() + 2);
@@ -189,7 +211,7 @@ impl Game {
     fn adopt(&mut self, manifest: Manifest) -> Vec<String> {
         let name = manifest.name.clone();
         let mut said = Vec::new();
-        if self.types.get(&name).is_some_and(|kind| !kind.removed && kind.manifest.document == manifest.document) {
+        if self.types.get(&name).is_some_and(|kind| kind.runs(&manifest)) {
             return said;
         }
         if let Err(error) = self.around.registry.declare(&manifest) {

@@ -1,6 +1,7 @@
 //! What is to run, as manifests say it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 
 use cereus_crds::{
@@ -9,6 +10,7 @@ use cereus_crds::{
 };
 use serde_json::Value;
 
+use super::ports;
 use crate::cli::check::{self, Manifests};
 
 /// The game that runs when no manifests are given.
@@ -42,6 +44,26 @@ impl Manifest {
     /// The ports for clients that it names.
     pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
         self.server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors).map(|acceptor| acceptor.port)
+    }
+
+    /// Fail with one clear line when somebody else has a port for clients; `ours` are not looked at. `remedy` says how to
+    /// choose another for an acceptor.
+    pub(super) fn check_ports(
+        &self,
+        address: IpAddr,
+        ours: &BTreeSet<u16>,
+        remedy: impl Fn(&Self, &str) -> String,
+    ) -> anyhow::Result<()> {
+        let acceptors = self.server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors);
+        for acceptor in acceptors.filter(|acceptor| self.replicas() > 0 && !ours.contains(&acceptor.port)) {
+            ports::check((address, acceptor.port).into(), &remedy(self, &acceptor.name))?;
+        }
+        Ok(())
+    }
+
+    /// How to choose another port for an acceptor.
+    pub(super) fn other_port(&self, acceptor: &str) -> String {
+        format!("change the port of the acceptor {acceptor} of {}", self.name)
     }
 
     /// Whether its servers are this executable; those in another language are not.

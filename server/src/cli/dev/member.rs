@@ -88,6 +88,11 @@ impl Kind {
         }
     }
 
+    /// Whether this is what it runs already.
+    pub(super) fn runs(&self, manifest: &Manifest) -> bool {
+        !self.removed && self.manifest.document == manifest.document
+    }
+
     /// Take a new manifest; what follows from it, in words. What `scale` set stays until the manifest says another number.
     pub(super) fn replace(&mut self, manifest: Manifest) -> Vec<String> {
         let name = &manifest.name;

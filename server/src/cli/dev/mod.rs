@@ -42,7 +42,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     task::JoinError,
 };
 
@@ -147,7 +147,7 @@ pub(crate) fn run(arguments: &DevArguments, logging: &Logging, application: &App
             }
         };
         // The queue has room for the first.
-        commands.send(Command::Apply(manifests)).await?;
+        commands.send(Command::Apply { manifests, answer: oneshot::channel().0 }).await?;
         let announce = announcement.say(status.clone(), stop.subscribe());
         tokio::select! {
             () = signals => {}
@@ -228,17 +228,14 @@ impl DevArguments {
 
     /// Fail early with one clear line when somebody else has a port that the manifests name.
     fn check_ports(&self, manifests: &[Manifest], address: IpAddr) -> anyhow::Result<()> {
-        for manifest in manifests.iter().filter(|manifest| manifest.replicas() > 0) {
-            for acceptor in manifest.server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors) {
-                let remedy = if self.files.is_empty() {
-                    format!("choose another address with --{}", acceptor.name)
-                } else {
-                    format!("change the port of the acceptor {} of {}", acceptor.name, manifest.name)
-                };
-                ports::check((address, acceptor.port).into(), &remedy)?;
+        let remedy = |manifest: &Manifest, acceptor: &str| {
+            if self.files.is_empty() {
+                format!("choose another address with --{acceptor}")
+            } else {
+                manifest.other_port(acceptor)
             }
-        }
-        Ok(())
+        };
+        manifests.iter().try_for_each(|manifest| manifest.check_ports(address, &BTreeSet::new(), remedy))
     }
 }
 

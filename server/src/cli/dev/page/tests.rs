@@ -34,7 +34,7 @@ fn game() -> Game {
             let (said, answer) = match command {
                 Command::Scale { server_type, replicas, answer } => (format!("scale {server_type} {replicas}"), answer),
                 Command::Kill { server, answer } => (format!("kill {server}"), answer),
-                Command::Apply(_) | Command::Replace => continue,
+                Command::Apply { .. } | Command::Replace => continue,
             };
             tell.send(said.clone()).await.unwrap();
             answer.send(if said.contains("nobody") { Err("no server nobody".to_owned()) } else { Ok(said) }).unwrap();

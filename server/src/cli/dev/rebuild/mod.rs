@@ -28,6 +28,9 @@ use super::{game, output::Output};
 const QUIET: Duration = Duration::from_millis(200);
 /// The name before the lines of the compiler.
 const CARGO: &str = "cargo";
+/// Runs a command that ends, with all that it has started, when this process does: somebody in its process group waits for
+/// the end of what was its standard input.
+const WITH_US: &str = r#"exec 3<&0; { read -r _ <&3; kill -s KILL 0; } 2>/dev/null & exec "$0" "$@" </dev/null 3<&-"#;
 
 /// Follows sources.
 #[derive(Debug)]
@@ -92,10 +95,13 @@ impl Rebuild {
     }
 
     async fn build(&self, output: &Output) -> anyhow::Result<()> {
-        let mut command = Command::new(package::cargo());
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", WITH_US]).arg(package::cargo());
         command.args(&self.package.build).args(["--color", if output.is_coloured() { "always" } else { "never" }]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().context("cargo cannot be started")?;
+        // Taken, because waiting for a child closes the one that it holds.
+        let _stdin = child.stdin.take();
         if let Some(errors) = child.stderr.take() {
             output.clone().copy(CARGO.to_owned(), 1, errors).await;
         }
