@@ -19,7 +19,7 @@ async fn no_request_fails_while_a_node_is_drained() {
     let nodes = cluster.kubectl(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"]).await.unwrap();
 
     let selector = format!("--pod-selector={SERVER_LABEL}=game");
-    let drain = ["drain", &nodes, &selector, "--timeout=2m"];
+    let drain = ["drain", &nodes, &selector, "--delete-emptydir-data", "--timeout=2m"];
     let drained = async { cluster.kubectl(&drain).await.unwrap() };
     // There is no other node where the servers could go: it stands in for that as soon as the first needs it.
     let elsewhere = async {
