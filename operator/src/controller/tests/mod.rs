@@ -114,6 +114,7 @@ async fn a_configuration_stays_for_as_long_as_a_server_may_start_with_it() {
     let writes = cluster.writes();
     assert_eq!(writes[..2], [format!("PATCH {path}"), "PATCH deployments/room".to_owned()]);
     assert_eq!(mounted(), before);
+    assert!(!writes.iter().any(|write| write.starts_with("DELETE")), "the Deployment was just written: {writes:?}");
 }
 
 #[tokio::test]
