@@ -4,11 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::{
-    ServerTypeSpec,
-    contract::Security,
-    names::{certificates, config_map},
-};
+use crate::{ServerTypeSpec, contract::Security, names::certificates};
 
 /// The folder that holds all of them. Nothing in an image or a manifest may be there.
 pub const FILES: &str = "/etc/cereus";
@@ -53,12 +49,12 @@ pub enum MountSource {
     Empty,
 }
 
-/// The mounts of a server of the type `name`.
-pub fn mounts(name: &str, spec: &ServerTypeSpec, security: &Security) -> Vec<Mount> {
+/// The mounts of a server of the type `name`, whose configuration file is in this ConfigMap.
+pub fn mounts(name: &str, spec: &ServerTypeSpec, config_map: &str, security: &Security) -> Vec<Mount> {
     let mount =
         |volume: &str, path: PathBuf, source| Mount { volume: format!("{VOLUME_PREFIX}{volume}"), path, source };
     let mut mounts = vec![
-        mount("config", CONFIG_FOLDER.into(), MountSource::ConfigMap(config_map(name))),
+        mount("config", CONFIG_FOLDER.into(), MountSource::ConfigMap(config_map.to_owned())),
         mount("temporary", TEMPORARY.into(), MountSource::Empty),
     ];
     if let Security::Certificates(folder) = security {

@@ -111,20 +111,20 @@ fn everything_that_is_set_is_listed_once() {
 #[test]
 fn each_certificate_has_a_folder() {
     let security = Place::pod().security;
-    let mounts = mounts("connector", &spec(FRONTEND), &security);
+    let mounts = mounts("connector", &spec(FRONTEND), "connector-config-1", &security);
     let shown: Vec<_> =
         mounts.iter().map(|mount| (mount.volume.as_str(), mount.path.to_str().unwrap(), &mount.source)).collect();
     let secret = |name: &str| MountSource::Secret(name.to_owned());
     assert_eq!(
         shown,
         [
-            ("cereus-config", "/etc/cereus/config", &MountSource::ConfigMap("connector-config".to_owned())),
+            ("cereus-config", "/etc/cereus/config", &MountSource::ConfigMap("connector-config-1".to_owned())),
             ("cereus-temporary", "/tmp", &MountSource::Empty),
             ("cereus-certificates", "/etc/cereus/certificates", &secret("connector-certificates")),
             ("cereus-tls-tcp", "/etc/cereus/tls/tcp", &secret("game-tls")),
         ]
     );
-    assert_eq!(super::mounts("room", &spec("{}"), &Security::Loopback).len(), 2);
+    assert_eq!(super::mounts("room", &spec("{}"), "room-config-1", &Security::Loopback).len(), 2);
 }
 
 #[test]
@@ -152,7 +152,6 @@ fn names_of_objects_fit() {
         names::deployment,
         names::link_service,
         names::client_service,
-        names::config_map,
         names::service_account,
         names::role,
         names::role_binding,
@@ -164,6 +163,7 @@ fn names_of_objects_fit() {
         let name = name(&longest);
         assert!(name.len() <= names::MAX_NAME_LENGTH + names::LONGEST_SUFFIX, "{name}");
     }
+    assert!(names::config_map(&longest, "85944171f73967e8").len() <= 253);
 }
 
 #[test]

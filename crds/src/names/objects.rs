@@ -31,9 +31,10 @@ pub fn client_service(server_type: &str) -> String {
     server_type.to_owned()
 }
 
-/// The ConfigMap with the configuration file.
-pub fn config_map(server_type: &str) -> String {
-    format!("{server_type}-config")
+/// The ConfigMap with a configuration file, which has one of its own for each `fingerprint`. It is no host name, and may be
+/// longer than one.
+pub fn config_map(server_type: &str, fingerprint: &str) -> String {
+    format!("{server_type}-config-{fingerprint}")
 }
 
 /// The ServiceAccount of the pods.

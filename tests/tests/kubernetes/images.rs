@@ -43,11 +43,11 @@ async fn run(cluster: &Cluster, namespace: &Namespace, variables: &[(&str, &str)
         VariableValue::PodNamespace => json!({ "name": variable.name, "valueFrom": field("metadata.namespace") }),
     });
     let more = variables.iter().map(|(name, value)| json!({ "name": name, "value": value }));
-    let mounts = contract::mounts("room", &spec, &place.security);
+    let mounts = contract::mounts("room", &spec, "room-config", &place.security);
     let probes = contract::probes(spec.protocol);
     let ports = contract::ports(&spec);
     let config = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": cereus_crds::names::config_map("room") },
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "room-config" },
         "data": { "config.yaml": contract::config_text(&spec.config).unwrap() },
     });
     let pod = json!({

@@ -53,6 +53,46 @@ async fn a_configuration_that_the_server_does_not_take() {
     check("trouble-config", spec("session_mesages"), "ConfigRefused", &says, spec("session_messages")).await;
 }
 
+/// What was wrong in the manifest does no harm to servers that were there before, also when they have to start again.
+#[tokio::test]
+async fn a_server_starts_again_with_its_configuration_while_another_is_refused() {
+    let cluster = cluster().await;
+    let namespace = cluster.namespace("trouble-restart").await.unwrap();
+    let apply = async |key: &str, value: u32| {
+        let spec = json!({ "image": SERVER_IMAGE, "config": { "lanes": { key: value } } });
+        namespace.apply(&manifest("room", &spec)).await.unwrap();
+    };
+    apply("session_messages", 64).await;
+    namespace.condition("gst/room", "Ready", MINUTE).await.unwrap();
+    let server = servers::pods(&namespace, "room").await.remove(0).name;
+    let map = "jsonpath={.spec.volumes[?(@.name=='cereus-config')].configMap.name}";
+    let map = format!("configmap/{}", namespace.kubectl(&["get", "pod", &server, "--output", map]).await.unwrap());
+
+    apply("session_mesages", 65).await;
+    let refused = |object: &Value| (condition(object, "Degraded")?[1] == "ConfigRefused").then_some(());
+    namespace.watch("servertypes", SOON, refused).await.unwrap();
+    namespace.kill(&server).await.unwrap();
+    let again = |pod: &Value| {
+        let status = pod.pointer("/status/containerStatuses/0")?;
+        let is_it = pod["metadata"]["name"] == server.as_str() && status["restartCount"] == 1;
+        (is_it && (status["ready"] == true || status["lastState"]["terminated"]["exitCode"] == 1))
+            .then(|| status.clone())
+    };
+    let status = namespace.watch("pods", MINUTE, again).await.unwrap();
+    assert_eq!(status["ready"], true, "{status}");
+    assert!(
+        namespace.get(&map).await.unwrap()["data"]["config.yaml"].as_str().unwrap().contains("session_messages: 64")
+    );
+
+    apply("session_messages", 65).await;
+    let healed = |object: &Value| {
+        let is = |name: &str, wanted: &str| condition(object, name).is_some_and(|[status, ..]| status == wanted);
+        (is("Ready", "True") && is("Degraded", "False")).then_some(())
+    };
+    namespace.watch("servertypes", MINUTE, healed).await.unwrap();
+    namespace.deleted(&map, MINUTE).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_secret_that_is_not_there() {
     let spec = |tls: Value| {

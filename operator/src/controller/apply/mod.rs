@@ -2,6 +2,7 @@
 //! and the first failure ends the run, because what follows may need what failed.
 
 mod compare;
+mod needed;
 
 use futures_util::{TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -88,14 +89,14 @@ fn deletion_cost(pod: &Pod) -> Option<i32> {
     pod.annotations().get(cereus_crds::names::DELETION_COST_ANNOTATION)?.parse().ok()
 }
 
-/// Delete what was made for this ServerType and is not to be there any more.
+/// Delete what was made for this ServerType and is not to be there any more, once no server needs it.
 pub(crate) async fn delete_orphans(desired: &[Desired], observed: &Observed, shared: &Shared) -> Result<(), Error> {
     let uid = observed.object.uid();
     for ((kind, name), object) in &observed.existing {
         let ours = object.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref());
         let leaves = object.metadata.deletion_timestamp.is_some();
         let wanted = desired.iter().any(|desired| desired.kind == *kind && desired.name() == *name);
-        if ours && !leaves && !wanted {
+        if ours && !leaves && !wanted && !needed::is_needed(*kind, name, observed) {
             shared.writer.delete(&observed.namespace, *kind, object).await?;
         }
     }

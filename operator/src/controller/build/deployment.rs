@@ -11,15 +11,11 @@ use k8s_openapi::{
 use kube::{ResourceExt as _, core::ObjectMeta};
 
 use super::{
-    BuildError, Desired, fingerprint,
+    BuildError, Desired,
     metadata::{Metadata, desired},
     pod, selector,
 };
 use crate::controller::{kinds::Kind, validate::Valid};
-
-/// Annotation of the pods: a fingerprint of the configuration file. A server reads that file when it starts, so a change
-/// of it is a change of the pods.
-const CONFIG_ANNOTATION: &str = "cereus.dev/config";
 
 /// How many servers may be there beyond those that are to be, during a rollout.
 const SURGE: &str = "25%";
@@ -48,8 +44,8 @@ pub(super) fn deployment(
             }),
         }),
         template: PodTemplateSpec {
-            metadata: Some(pod_metadata(valid, config, metadata)),
-            spec: Some(pod::spec(valid)),
+            metadata: Some(pod_metadata(valid, metadata)),
+            spec: Some(pod::spec(valid, config)),
         },
         ..DeploymentSpec::default()
     };
@@ -59,11 +55,10 @@ pub(super) fn deployment(
 }
 
 /// Ours win over those of the manifest.
-fn pod_metadata(valid: &Valid, config: &Desired, metadata: &Metadata) -> ObjectMeta {
+fn pod_metadata(valid: &Valid, metadata: &Metadata) -> ObjectMeta {
     let template = &valid.server_type.spec.template;
     let mut labels = template.labels.clone();
     labels.extend(metadata.labels_with_version());
-    let mut annotations = template.annotations.clone();
-    annotations.insert(CONFIG_ANNOTATION.to_owned(), fingerprint(&config.object.data.to_string()));
-    ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
+    let annotations = Some(template.annotations.clone()).filter(|annotations| !annotations.is_empty());
+    ObjectMeta { labels: Some(labels), annotations, ..ObjectMeta::default() }
 }

@@ -19,7 +19,7 @@ use cereus_crds::names::SERVER_LABEL;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{ResourceExt as _, core::DynamicObject};
 
-use self::metadata::{Metadata, fingerprint};
+use self::metadata::Metadata;
 use crate::{
     certificates::Issued,
     controller::{kinds::Kind, validate::Valid},

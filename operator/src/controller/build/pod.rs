@@ -15,7 +15,7 @@ use k8s_openapi::{
 };
 use kube::ResourceExt as _;
 
-use super::selector;
+use super::{Desired, selector};
 use crate::controller::validate::Valid;
 
 /// The name of the container.
@@ -24,12 +24,12 @@ const CONTAINER: &str = "server";
 /// Files of Secrets: readable by the server's group, by nobody else.
 const SECRET_MODE: i32 = 0o440;
 
-/// The pod of a server.
-pub(super) fn spec(valid: &Valid) -> PodSpec {
+/// The pod of a server, which reads the configuration file in this ConfigMap.
+pub(super) fn spec(valid: &Valid, config: &Desired) -> PodSpec {
     let spec = &valid.server_type.spec;
     let name = valid.server_type.name_any();
     let template = &spec.template;
-    let mounts = contract::mounts(&name, spec, &Place::pod().security);
+    let mounts = contract::mounts(&name, spec, &config.name(), &Place::pod().security);
     let volumes = mounts.iter().map(volume).chain(template.volumes.iter().cloned());
     PodSpec {
         containers: vec![container(valid, &mounts)],

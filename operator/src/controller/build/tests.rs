@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use serde_json::{Value, json};
 
-use super::{Desired, Given, build, fingerprint, metadata::APPLIED_ANNOTATION};
+use super::{
+    Desired, Given, build,
+    metadata::{APPLIED_ANNOTATION, fingerprint},
+};
 use crate::{
     certificates::{self, Issued, Pair},
     controller::{kinds::Kind, validate::validate},
@@ -96,6 +99,24 @@ fn the_pods_change_with_the_image_and_the_configuration_and_with_nothing_else() 
     assert_eq!(before, template(|manifest| manifest["spec"]["replicas"] = json!(7)));
     assert_eq!(before, template(|manifest| manifest["spec"]["routing"] = json!({ "policy": "random" })));
     assert_eq!(before, template(|manifest| manifest["spec"]["disruption"] = json!({ "maxUnavailable": 0 })));
+}
+
+/// The servers that run are to find what they were started with when they start again.
+#[test]
+fn another_configuration_is_another_config_map_and_the_same_is_the_same() {
+    let maps = |edit: fn(&mut Value)| {
+        let objects = built(BACKEND, edit);
+        let map = &find(&objects, Kind::ConfigMap).object;
+        assert_eq!(map.data["immutable"], true);
+        let volumes = &find(&objects, Kind::Deployment).object.data["spec"]["template"]["spec"]["volumes"];
+        let name = map.metadata.name.clone().unwrap();
+        assert_eq!(volumes[0]["configMap"]["name"], name);
+        name
+    };
+    let config = |manifest: &mut Value| manifest["spec"]["config"] = json!({ "game": { "rooms": 3 } });
+    assert_ne!(maps(|_| {}), maps(config));
+    assert_eq!(maps(config), maps(config));
+    assert_eq!(maps(|_| {}), maps(|manifest| manifest["spec"]["image"] = json!("registry.example/chat:1.5.0")));
 }
 
 #[test]

@@ -327,7 +327,9 @@ fn stored(mut object: Value) -> Value {
     object["metadata"]["resourceVersion"] = json!("1");
     if object["kind"] == "Deployment" {
         let replicas = object["spec"]["replicas"].clone();
-        object["status"] = json!({ "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas });
+        object["status"] = json!({
+            "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
+        });
     }
     object
 }

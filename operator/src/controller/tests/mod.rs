@@ -20,7 +20,7 @@ use crate::controller::{
 const FIRST_RUN: [&str; 11] = [
     "POST secrets",
     "PATCH secrets/room-certificates",
-    "PATCH configmaps/room-config",
+    "PATCH configmaps/room-config-c735ad1983dc7ddd",
     "PATCH serviceaccounts/room-server",
     "PATCH roles/room-server",
     "PATCH rolebindings/room-server",
@@ -73,6 +73,49 @@ async fn what_the_manifest_does_not_ask_for_any_more_is_deleted_and_what_is_not_
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), ["DELETE services/connector-old"]);
     assert!(cluster.object("services/connector-foreign").is_some());
+}
+
+/// A container that starts again reads the file that its pod was made for.
+#[tokio::test]
+async fn a_configuration_stays_for_as_long_as_a_server_may_start_with_it() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.settle().await;
+    let mounted = || cluster.object("deployments/room").unwrap()["spec"]["template"]["spec"]["volumes"].clone();
+    let before = mounted();
+    let path = format!("configmaps/{}", before[0]["configMap"]["name"].as_str().unwrap());
+    cluster.server("room-0", 61, 0).await;
+    cluster.edit("pods/room-0", |pod| pod["spec"]["volumes"] = before.clone());
+    let configure = |config: Value| cluster.edit("servertypes/room", |room| room["spec"]["config"] = config);
+    let deletes = || cluster.writes().into_iter().filter(|write| write.starts_with("DELETE")).collect::<Vec<_>>();
+    // One that was never used, because the Deployment could not be written, goes with the next run.
+    cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    configure(json!({ "game": { "rooms": 1 } }));
+    cluster.run().await.unwrap_err();
+    cluster.heal();
+    assert_eq!(deletes(), [""; 0]);
+    configure(json!({ "game": { "rooms": 2 } }));
+    cluster.run().await.unwrap();
+    assert!(matches!(&deletes()[..], [one] if *one != format!("DELETE {path}")));
+    assert_ne!(mounted(), before);
+    // The server drains, and is gone; before the new one takes messages Kubernetes may make another like it.
+    cluster.edit("pods/room-0", |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    cluster.run().await.unwrap();
+    cluster.delete("pods/room-0");
+    cluster.edit("deployments/room", |deployment| deployment["status"]["availableReplicas"] = json!(0));
+    cluster.run().await.unwrap();
+    assert_eq!(deletes(), [""; 0]);
+    cluster.edit("deployments/room", |deployment| {
+        deployment["status"]["availableReplicas"] = deployment["spec"]["replicas"].clone();
+    });
+    cluster.run().await.unwrap();
+    assert_eq!(deletes(), [format!("DELETE {path}")]);
+    // Back, it is there again before the pods that need it.
+    configure(json!({}));
+    cluster.run().await.unwrap();
+    let writes = cluster.writes();
+    assert_eq!(writes[..2], [format!("PATCH {path}"), "PATCH deployments/room".to_owned()]);
+    assert_eq!(mounted(), before);
+    assert!(!writes.iter().any(|write| write.starts_with("DELETE")), "the Deployment was just written: {writes:?}");
 }
 
 #[tokio::test]
