@@ -15,6 +15,7 @@ mod kinds;
 mod metrics;
 mod reason;
 mod replicas;
+mod request;
 mod run;
 mod status;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The only way to change something in the cluster: by the operator that leads, with its name on it, counted.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt};
 
 use cereus_crds::{
     ServerType,
@@ -24,14 +24,12 @@ use crate::{
         error::Error,
         kinds::Kind,
         metrics::{Metrics, Outcome},
+        request::{TIMEOUT, in_time},
     },
     lease::{GRACE, Leadership},
 };
 
-/// How long the API server may take for a change. Shorter than the lease's grace, so that a change that was begun by the
-/// leader is over before another leads.
-const TIMEOUT: Duration = Duration::from_secs(3);
-
+// A change that was begun by the leader is over before another leads.
 const _: () = assert!(TIMEOUT.as_millis() < GRACE.as_millis(), "a change must be over before another operator leads");
 
 /// Changes objects.
@@ -60,8 +58,7 @@ impl Writer {
     /// Whether an object of this name is there, and not made by an operator.
     pub(crate) async fn is_taken(&self, namespace: &str, kind: Kind, name: &str) -> Result<bool, Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind.resource());
-        let action = || format!("look for {} {name}", kind.as_str());
-        let found = api.get_metadata_opt(name).await.map_err(|error| Error::api(action(), error))?;
+        let found = in_time(|| format!("look for {} {name}", kind.as_str()), api.get_metadata_opt(name)).await?;
         Ok(found.is_some_and(|object| object.labels().get(MANAGED_BY_LABEL).is_none_or(|by| by != FIELD_MANAGER)))
     }
 
@@ -159,11 +156,7 @@ impl Writer {
         if !self.leadership.holds() {
             return Err(Error::NotLeading);
         }
-        let action = || format!("{} {kind} {name}", change.verb());
-        let result = match tokio::time::timeout(TIMEOUT, request).await {
-            Ok(result) => result.map_err(|source| Error::api(action(), source)),
-            Err(_) => Err(Error::Slow { action: action() }),
-        };
+        let result = in_time(|| format!("{} {kind} {name}", change.verb()), request).await;
         self.metrics.wrote(kind, if result.is_ok() { Outcome::Done } else { Outcome::Failed });
         if result.is_ok() {
             tracing::info!(kind, name, action = change.verb(), "wrote");

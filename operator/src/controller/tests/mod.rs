@@ -1,6 +1,7 @@
 //! Whole runs against an API server that is played by the test.
 
 mod cluster;
+mod faults;
 
 use std::{pin::pin, time::Duration};
 
