@@ -13,7 +13,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
-    core::{DynamicObject, ObjectMeta},
+    core::{DynamicObject, ObjectMeta, PartialObjectMeta},
     runtime::events::{Event, Recorder, Reporter},
 };
 use serde_json::{Value, json};
@@ -55,21 +55,27 @@ impl Writer {
         Self { client, leadership, metrics, recorder }
     }
 
-    /// Whether an object of this name is there, and not made by an operator.
-    pub(crate) async fn is_taken(&self, namespace: &str, kind: Kind, name: &str) -> Result<bool, Error> {
+    /// What has this name before anything is written there: caches hold only what has the labels of one to be.
+    pub(crate) async fn find(
+        &self,
+        namespace: &str,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<DynamicObject>>, Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind.resource());
-        let found = in_time(|| format!("look for {} {name}", kind.as_str()), api.get_metadata_opt(name)).await?;
-        Ok(found.is_some_and(|object| object.labels().get(MANAGED_BY_LABEL).is_none_or(|by| by != FIELD_MANAGER)))
+        in_time(|| format!("look for {} {name}", kind.as_str()), api.get_metadata_opt(name)).await
     }
 
-    /// Server-side apply of one object. What others wrote into its fields is overwritten, what they added stays.
-    pub(crate) async fn apply(&self, namespace: &str, desired: &Desired) -> Result<(), Error> {
+    /// Server-side apply of one object; the version of it that is stored then. What others wrote into its fields is
+    /// overwritten, what they added stays.
+    pub(crate) async fn apply(&self, namespace: &str, desired: &Desired) -> Result<Option<String>, Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &desired.kind.resource());
         let name = desired.name();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&desired.object);
         let request = api.patch(&name, &parameters, &patch);
-        self.change(Change::Apply, desired.kind.as_str(), &name, request).await.map(drop)
+        let stored = self.change(Change::Apply, desired.kind.as_str(), &name, request).await?;
+        Ok(stored.resource_version())
     }
 
     /// Delete an object, unless another has taken its name since.

@@ -19,6 +19,44 @@ fn status(cluster: &Cluster) -> Value {
     cluster.object("servertypes/room").unwrap()["status"].clone()
 }
 
+#[tokio::test]
+async fn an_apply_that_changes_nothing_is_neither_sent_again_nor_waited_for() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.rewrite("deployments/room", |deployment| {
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("mirror.example/chat:1.4.0");
+    });
+    cluster.settle().await;
+    assert_eq!(status(&cluster)["conditions"][0]["reason"], "AllServersReady");
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.writes(), [""; 0]);
+    // Somebody changes what is there, and then what is to be there changes.
+    cluster.edit("deployments/room", |deployment| deployment["spec"]["paused"] = json!(true));
+    cluster.run().await.unwrap();
+    assert!(cluster.writes().contains(&"PATCH deployments/room".to_owned()));
+    assert_eq!(status(&cluster)["conditions"][0]["reason"], "ServersNotReady");
+    cluster.settle().await;
+    cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(2));
+    cluster.run().await.unwrap();
+    assert!(cluster.writes().contains(&"PATCH deployments/room".to_owned()));
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 2);
+}
+
+/// The type `room` has a Service `room-link` for links, the frontend `room-link` one for clients.
+#[tokio::test]
+async fn the_service_of_another_server_type_is_left_alone() {
+    let cluster = Cluster::with(&FRONTEND.replace("name: connector,", "name: room-link,"));
+    let service = json!({ "metadata": {
+        "name": "room-link",
+        "labels": { MANAGED_BY_LABEL: FIELD_MANAGER, SERVER_LABEL: "room" },
+        "ownerReferences": [{
+            "apiVersion": "cereus.dev/v1alpha1", "kind": "ServerType", "name": "room", "uid": "1", "controller": true,
+        }],
+    } });
+    cluster.put("api/v1", "services/room-link", service);
+    assert_eq!(cluster.run().await.unwrap_err().0, Failure::NameTaken);
+    assert!(!cluster.writes().contains(&"PATCH services/room-link".to_owned()));
+}
+
 /// A server that waits for its volumes, and a Secret among them.
 fn waiting_for_a_secret(cluster: &Cluster) {
     cluster.edit("servertypes/room", |object| {
