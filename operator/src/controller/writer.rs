@@ -38,7 +38,6 @@ pub(crate) struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
-    recorder: Recorder,
 }
 
 impl fmt::Debug for Writer {
@@ -50,9 +49,7 @@ impl fmt::Debug for Writer {
 impl Writer {
     /// Changes objects while `leadership` lasts.
     pub(crate) fn new(client: Client, leadership: Leadership, metrics: Metrics) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, leadership, metrics, recorder }
+        Self { client, leadership, metrics }
     }
 
     /// What has this name before anything is written there: caches hold only what has the labels of one to be.
@@ -145,10 +142,13 @@ impl Writer {
         gone_is_fine(self.change(Change::Status, "ServerType", name, request).await)
     }
 
-    /// Tell of a transition.
+    /// Tell of a transition. A recorder that is kept would only count up the event before with the same reason, whatever
+    /// that one said.
     pub(crate) async fn event(&self, event: &Event, about: &ObjectReference) -> Result<(), Error> {
         let name = about.name.as_deref().unwrap_or_default();
-        self.change(Change::Event, "Event", name, self.recorder.publish(event, about)).await
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(self.client.clone(), reporter);
+        self.change(Change::Event, "Event", name, recorder.publish(event, about)).await
     }
 
     /// Do it if this operator leads.

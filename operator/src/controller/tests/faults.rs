@@ -19,6 +19,37 @@ fn status(cluster: &Cluster) -> Value {
     cluster.object("servertypes/room").unwrap()["status"].clone()
 }
 
+/// Of which manifest the status speaks, and each condition: Ready, Progressing, Degraded, Paused.
+fn generations(status: &Value) -> Vec<i64> {
+    let conditions = status["conditions"].as_array().unwrap();
+    std::iter::once(status).chain(conditions).map(|one| one["observedGeneration"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_run_that_fails_says_nothing_of_servers_of_the_new_manifest() {
+    let cluster = Cluster::with(BACKEND);
+    cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    cluster.run().await.unwrap_err();
+    assert_eq!(generations(&status(&cluster)), [0, 0, 0, 1, 1]);
+    cluster.heal();
+    cluster.settle().await;
+    assert_eq!(generations(&status(&cluster)), [1; 5]);
+    cluster.edit("servertypes/room", |object| {
+        object["metadata"]["generation"] = json!(2);
+        object["spec"]["image"] = json!("registry.example/chat:1.5.0");
+    });
+    cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
+    for _ in 0..2 {
+        cluster.run().await.unwrap_err();
+        assert_eq!(generations(&status(&cluster)), [1, 1, 1, 2, 2]);
+        assert_eq!(status(&cluster)["conditions"][0]["status"], "True", "the servers that there are take messages");
+    }
+    cluster.heal();
+    cluster.run().await.unwrap();
+    assert_eq!(generations(&status(&cluster)), [2; 5]);
+    assert_eq!(status(&cluster)["conditions"][0]["status"], "False", "what is known of the servers is out of date");
+}
+
 #[tokio::test]
 async fn an_apply_that_changes_nothing_is_neither_sent_again_nor_waited_for() {
     let cluster = Cluster::with(BACKEND);
@@ -93,4 +124,21 @@ async fn a_question_that_is_not_answered_holds_a_run_up_for_no_longer_than_a_cha
     cluster.hang("GET services/room-link");
     let (failure, _) = tokio::time::timeout(LONG, cluster.run()).await.unwrap().unwrap_err();
     assert_eq!(failure, Failure::Connection);
+}
+
+#[tokio::test]
+async fn the_same_reason_for_something_else_is_an_event_of_its_own() {
+    let cluster = Cluster::with(BACKEND);
+    for (request, path, object) in [
+        ("PATCH roles", "roles/room-server", "Role room-server"),
+        ("PATCH services", "services/room-link", "Service room-link"),
+    ] {
+        cluster.settle().await;
+        cluster.delete(path);
+        cluster.fail(request, StatusCode::FORBIDDEN, &json!({}));
+        cluster.run().await.unwrap_err();
+        let notes = cluster.notes();
+        assert!(notes.iter().any(|note| note.starts_with(&format!("cannot apply {object}: "))), "{notes:?}");
+        cluster.heal();
+    }
 }
