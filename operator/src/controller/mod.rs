@@ -83,6 +83,9 @@ async fn change(
 ) -> Result<Duration, Error> {
     let shared = &context.shared;
     let paused = valid.server_type.spec.paused;
+    if paused {
+        replicas::forget(observed, shared);
+    }
     let (authority, existing) = (observed.authority.as_deref(), observed.certificates.as_ref());
     if paused && existing.is_none() {
         return Ok(observed.counts.next.min(SELDOM));
