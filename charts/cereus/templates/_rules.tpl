@@ -33,7 +33,7 @@
   verbs: [get, list, watch, patch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{- /* What it may do in its own namespace. */ -}}

@@ -1,6 +1,7 @@
 //! The composition root: arguments, runtime, and how the parts are put together, started and stopped.
 
 mod arguments;
+mod client;
 mod logging;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use anyhow::Context as _;
 use cereus_crds::{contract, names::ADMIN_PORT_NUMBER};
 use clap::Parser as _;
 use futures_util::future::join_all;
-use kube::Client;
+use kube::Config;
 use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
@@ -59,7 +60,8 @@ fn start(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Run until a signal.
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let client = Client::try_default().await.context("cannot find out where the API server is")?;
+    let config = Config::infer().await.context("cannot find out where the API server is")?;
+    let client = client::client(&config).context("cannot use what is needed to reach the API server")?;
     let operator_namespace =
         arguments.operator_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let mut registry = Registry::with_prefix("cereus_operator");

@@ -1,7 +1,7 @@
 //! What every run works with.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use rand::Rng as _;
 use tokio::sync::Semaphore;
 
 use crate::{
-    controller::{autoscaling::Enough, caches::Caches, metrics::Metrics, writer::Writer},
+    controller::{autoscaling::Enough, caches::Caches, kinds::Kind, metrics::Metrics, writer::Writer},
     sessions::Survey,
 };
 
@@ -62,10 +62,22 @@ pub(crate) struct Memory {
     pub(crate) chosen: Option<i32>,
     /// How many servers there are to be, when servers were asked because that is fewer than there are.
     pub(crate) fewer: Option<u32>,
+    /// Objects that an apply did not change although they are not as they are to be: which version of each, and what
+    /// was applied.
+    pub(crate) unchangeable: BTreeMap<(Kind, String), Attempt>,
     /// What was last said of an object that cannot be read, whose status cannot be read either.
     pub(crate) told: Option<String>,
     /// Events that could not be written yet, the oldest first.
     pub(crate) untold: VecDeque<Event>,
+}
+
+/// What an object was when something was applied, and what that was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    /// The version of the object.
+    pub(crate) version: Option<String>,
+    /// The fingerprint of what was applied.
+    pub(crate) fingerprint: Option<String>,
 }
 
 impl Shared {

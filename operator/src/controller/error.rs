@@ -79,11 +79,6 @@ pub(crate) enum Failure {
 }
 
 impl Error {
-    /// The answer to a request.
-    pub(crate) fn api(action: String, source: kube::Error) -> Self {
-        Self::Api { action, source }
-    }
-
     /// Why, as one of few.
     pub(crate) fn failure(&self) -> Failure {
         match self {

@@ -16,6 +16,7 @@ use crate::{
         context::{Context, Shared},
         error::Error,
         kinds::Kind,
+        request::in_time,
     },
     pod::{is_creating, is_draining, is_lost},
     sessions::{Counts, OFTEN, SELDOM},
@@ -88,7 +89,7 @@ pub(crate) async fn fetch(object: Arc<DeserializeGuard<ServerType>>, context: &C
         now,
     };
     observed.counts = count(&observed, context).await;
-    observed.missing_secrets = missing_secrets(&observed, context).await?;
+    observed.missing_secrets = missing_secrets(&observed, context).await;
     Ok(observed)
 }
 
@@ -117,11 +118,12 @@ fn interval(server_type: &ServerType, observed: &Observed, shared: &Shared) -> D
     if depends { OFTEN } else { SELDOM }
 }
 
-/// The Secrets that pods wait for. A pod does not say so itself, so they are looked for while one does not start.
-async fn missing_secrets(observed: &Observed, context: &Context) -> Result<Vec<String>, Error> {
-    let Ok(server_type) = &observed.object.0 else { return Ok(Vec::new()) };
+/// The Secrets that pods wait for. A pod does not say so itself, so they are looked for while one does not start. It is
+/// only to tell people why: when the API server does not say, everything else is done all the same.
+async fn missing_secrets(observed: &Observed, context: &Context) -> Vec<String> {
+    let Ok(server_type) = &observed.object.0 else { return Vec::new() };
     if !observed.pods.iter().any(|pod| is_creating(pod)) {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let acceptors = server_type.spec.frontend.iter().flat_map(|frontend| &frontend.acceptors);
     let tls = acceptors.filter_map(|acceptor| Some(acceptor.tls.as_ref()?.secret_name.clone()));
@@ -134,11 +136,14 @@ async fn missing_secrets(observed: &Observed, context: &Context) -> Result<Vec<S
     let api: Api<Secret> = Api::namespaced(context.shared.client.clone(), &observed.namespace);
     let mut missing = Vec::new();
     for name in needed {
-        let found = api.get_metadata_opt(&name).await;
-        let found = found.map_err(|error| Error::api(format!("look for Secret {name}"), error))?;
-        if found.is_none() {
-            missing.push(name);
+        match in_time(|| format!("look for Secret {name}"), api.get_metadata_opt(&name)).await {
+            Ok(None) => missing.push(name),
+            Ok(Some(_)) => {}
+            Err(error) => {
+                tracing::warn!(server_type = observed.key(), error = error.chain(), "missing Secrets are not known");
+                break;
+            }
         }
     }
-    Ok(missing)
+    missing
 }

@@ -15,6 +15,7 @@ mod kinds;
 mod metrics;
 mod reason;
 mod replicas;
+mod request;
 mod run;
 mod status;
 #[cfg(test)]
@@ -82,6 +83,9 @@ async fn change(
 ) -> Result<Duration, Error> {
     let shared = &context.shared;
     let paused = valid.server_type.spec.paused;
+    if paused {
+        replicas::forget(observed, shared);
+    }
     let (authority, existing) = (observed.authority.as_deref(), observed.certificates.as_ref());
     if paused && existing.is_none() {
         return Ok(observed.counts.next.min(SELDOM));

@@ -93,3 +93,22 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// The README's table and this file name the same.
+    #[test]
+    fn the_readme_tells_every_reason() {
+        let file = include_str!("reason.rs");
+        let names = file.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split('"').nth(1));
+        let mut names: Vec<_> = names.collect();
+        assert!(names.len() > 20, "only {names:?} were found");
+        let readme = include_str!("../../README.md");
+        let (_, table) = readme.split_once("| reason | meaning |\n|---|---|\n").expect("the README has the table");
+        let rows = table.lines().take_while(|line| line.starts_with('|'));
+        let mut told: Vec<_> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        names.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(told, names);
+    }
+}

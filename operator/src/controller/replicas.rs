@@ -18,7 +18,7 @@ pub(super) fn replicas(valid: &Valid, observed: &Observed, shared: &Shared) -> i
     let spec = &valid.server_type.spec;
     let first = i32::try_from(spec.desired_replicas()).unwrap_or(i32::MAX);
     let Some(autoscaling) = &spec.autoscaling else {
-        shared.remember(&observed.key(), |memory| (memory.enough, memory.chosen) = (None, None));
+        forget(observed, shared);
         return first;
     };
     let status = observed.object.0.as_ref().ok().and_then(|object| object.status.as_ref());
@@ -31,6 +31,11 @@ pub(super) fn replicas(valid: &Valid, observed: &Observed, shared: &Shared) -> i
         memory.chosen = Some(chosen);
         chosen
     })
+}
+
+/// Nobody chooses now, so what was chosen says nothing when it is time to choose again.
+pub(super) fn forget(observed: &Observed, shared: &Shared) {
+    shared.remember(&observed.key(), |memory| (memory.enough, memory.chosen) = (None, None));
 }
 
 fn load(observed: &Observed) -> Load {

@@ -1,6 +1,6 @@
 //! The only way to change something in the cluster: by the operator that leads, with its name on it, counted.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt};
 
 use cereus_crds::{
     ServerType,
@@ -13,7 +13,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
-    core::{DynamicObject, ObjectMeta},
+    core::{DynamicObject, ObjectMeta, PartialObjectMeta},
     runtime::events::{Event, Recorder, Reporter},
 };
 use serde_json::{Value, json};
@@ -24,14 +24,12 @@ use crate::{
         error::Error,
         kinds::Kind,
         metrics::{Metrics, Outcome},
+        request::{TIMEOUT, in_time},
     },
     lease::{GRACE, Leadership},
 };
 
-/// How long the API server may take for a change. Shorter than the lease's grace, so that a change that was begun by the
-/// leader is over before another leads.
-const TIMEOUT: Duration = Duration::from_secs(3);
-
+// A change that was begun by the leader is over before another leads.
 const _: () = assert!(TIMEOUT.as_millis() < GRACE.as_millis(), "a change must be over before another operator leads");
 
 /// Changes objects.
@@ -40,7 +38,6 @@ pub(crate) struct Writer {
     client: Client,
     leadership: Leadership,
     metrics: Metrics,
-    recorder: Recorder,
 }
 
 impl fmt::Debug for Writer {
@@ -52,27 +49,30 @@ impl fmt::Debug for Writer {
 impl Writer {
     /// Changes objects while `leadership` lasts.
     pub(crate) fn new(client: Client, leadership: Leadership, metrics: Metrics) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, leadership, metrics, recorder }
+        Self { client, leadership, metrics }
     }
 
-    /// Whether an object of this name is there, and not made by an operator.
-    pub(crate) async fn is_taken(&self, namespace: &str, kind: Kind, name: &str) -> Result<bool, Error> {
+    /// What has this name before anything is written there: caches hold only what has the labels of one to be.
+    pub(crate) async fn find(
+        &self,
+        namespace: &str,
+        kind: Kind,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<DynamicObject>>, Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind.resource());
-        let action = || format!("look for {} {name}", kind.as_str());
-        let found = api.get_metadata_opt(name).await.map_err(|error| Error::api(action(), error))?;
-        Ok(found.is_some_and(|object| object.labels().get(MANAGED_BY_LABEL).is_none_or(|by| by != FIELD_MANAGER)))
+        in_time(|| format!("look for {} {name}", kind.as_str()), api.get_metadata_opt(name)).await
     }
 
-    /// Server-side apply of one object. What others wrote into its fields is overwritten, what they added stays.
-    pub(crate) async fn apply(&self, namespace: &str, desired: &Desired) -> Result<(), Error> {
+    /// Server-side apply of one object; the version of it that is stored then. What others wrote into its fields is
+    /// overwritten, what they added stays.
+    pub(crate) async fn apply(&self, namespace: &str, desired: &Desired) -> Result<Option<String>, Error> {
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &desired.kind.resource());
         let name = desired.name();
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&desired.object);
         let request = api.patch(&name, &parameters, &patch);
-        self.change(Change::Apply, desired.kind.as_str(), &name, request).await.map(drop)
+        let stored = self.change(Change::Apply, desired.kind.as_str(), &name, request).await?;
+        Ok(stored.resource_version())
     }
 
     /// Delete an object, unless another has taken its name since.
@@ -142,10 +142,13 @@ impl Writer {
         gone_is_fine(self.change(Change::Status, "ServerType", name, request).await)
     }
 
-    /// Tell of a transition.
+    /// Tell of a transition. A recorder that is kept would only count up the event before with the same reason, whatever
+    /// that one said.
     pub(crate) async fn event(&self, event: &Event, about: &ObjectReference) -> Result<(), Error> {
         let name = about.name.as_deref().unwrap_or_default();
-        self.change(Change::Event, "Event", name, self.recorder.publish(event, about)).await
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(self.client.clone(), reporter);
+        self.change(Change::Event, "Event", name, recorder.publish(event, about)).await
     }
 
     /// Do it if this operator leads.
@@ -159,11 +162,7 @@ impl Writer {
         if !self.leadership.holds() {
             return Err(Error::NotLeading);
         }
-        let action = || format!("{} {kind} {name}", change.verb());
-        let result = match tokio::time::timeout(TIMEOUT, request).await {
-            Ok(result) => result.map_err(|source| Error::api(action(), source)),
-            Err(_) => Err(Error::Slow { action: action() }),
-        };
+        let result = in_time(|| format!("{} {kind} {name}", change.verb()), request).await;
         self.metrics.wrote(kind, if result.is_ok() { Outcome::Done } else { Outcome::Failed });
         if result.is_ok() {
             tracing::info!(kind, name, action = change.verb(), "wrote");

@@ -3,14 +3,24 @@
 
 mod compare;
 mod needed;
+mod owner;
+
+use std::sync::Arc;
 
 use futures_util::{TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use kube::{ResourceExt as _, core::DynamicObject};
 
 use crate::{
     certificates::{self, Issued},
-    controller::{build::Desired, context::Shared, error::Error, fetch::Observed, kinds::Kind, metrics::Outcome},
+    controller::{
+        build::Desired,
+        context::{Attempt, Shared},
+        error::Error,
+        fetch::Observed,
+        kinds::Kind,
+        metrics::Outcome,
+    },
     pod::{is_draining, is_ready},
 };
 
@@ -34,22 +44,70 @@ pub(crate) async fn apply(
     authority(issued, observed, shared).await?;
     let mut applied = Applied::default();
     for desired in desired {
-        let name = desired.name();
-        let live = observed.existing.get(&(desired.kind, name.clone()));
-        if live.is_some_and(|live| compare::is_applied(&desired.object, live)) {
+        let live = observed.existing.get(&(desired.kind, desired.name())).map(Arc::as_ref);
+        if live.is_some_and(|live| is_done(desired, live, observed, shared)) {
             shared.metrics.wrote(desired.kind.as_str(), Outcome::Unchanged);
             continue;
         }
-        if live.is_none() && shared.writer.is_taken(&observed.namespace, desired.kind, &name).await? {
-            return Err(Error::NameTaken { kind: desired.kind.as_str(), name });
+        if live.is_none() {
+            unless_taken(desired, observed, shared).await?;
         }
         if desired.kind == Kind::Deployment {
             deletion_costs(desired, observed, shared).await?;
-            applied.deployment = true;
         }
-        shared.writer.apply(&observed.namespace, desired).await?;
+        let changed = write(desired, live, observed, shared).await?;
+        applied.deployment |= changed && desired.kind == Kind::Deployment;
     }
+    let is_wanted = |key: &(Kind, String)| desired.iter().any(|desired| (desired.kind, desired.name()) == *key);
+    shared.remember(&observed.key(), |memory| memory.unchangeable.retain(|key, _| is_wanted(key)));
     Ok(applied)
+}
+
+/// Whether an object is as it is to be, or was found out to stay as it is.
+fn is_done(desired: &Desired, live: &DynamicObject, observed: &Observed, shared: &Shared) -> bool {
+    let key = (desired.kind, desired.name());
+    compare::is_applied(&desired.object, live)
+        || shared.remember(&observed.key(), |memory| {
+            memory.unchangeable.get(&key) == Some(&attempt(desired, live.resource_version()))
+        })
+}
+
+/// Write one object; whether it is another one then. When webhooks or the API server put back what was applied nothing is
+/// stored, so no watch tells of it: it is remembered, and tried again when what is or what is to be has changed.
+async fn write(
+    desired: &Desired,
+    live: Option<&DynamicObject>,
+    observed: &Observed,
+    shared: &Shared,
+) -> Result<bool, Error> {
+    let version = shared.writer.apply(&observed.namespace, desired).await?;
+    let changed = live.is_none_or(|live| live.resource_version() != version);
+    let (kind, name) = (desired.kind, desired.name());
+    if !changed {
+        tracing::warn!(kind = kind.as_str(), name, "applied, and stored otherwise: a webhook may rewrite it");
+    }
+    shared.remember(&observed.key(), |memory| {
+        memory.unchangeable.remove(&(kind, name.clone()));
+        if !changed {
+            memory.unchangeable.insert((kind, name), attempt(desired, version));
+        }
+    });
+    Ok(changed)
+}
+
+fn attempt(desired: &Desired, version: Option<String>) -> Attempt {
+    Attempt { version, fingerprint: desired.fingerprint().cloned() }
+}
+
+/// Fail if the name of an object that is to be is that of somebody else's.
+async fn unless_taken(desired: &Desired, observed: &Observed, shared: &Shared) -> Result<(), Error> {
+    let (kind, name) = (desired.kind, desired.name());
+    let found = shared.writer.find(&observed.namespace, kind, &name).await?;
+    let uid = observed.object.uid();
+    if found.is_none_or(|found| owner::is_of(&found.metadata, &observed.name, uid.as_deref())) {
+        return Ok(());
+    }
+    Err(Error::NameTaken { kind: kind.as_str(), name })
 }
 
 /// Write the authority before anything that it signed.

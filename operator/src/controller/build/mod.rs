@@ -19,7 +19,7 @@ use cereus_crds::names::SERVER_LABEL;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{ResourceExt as _, core::DynamicObject};
 
-use self::metadata::Metadata;
+use self::metadata::{APPLIED_ANNOTATION, Metadata};
 use crate::{
     certificates::Issued,
     controller::{kinds::Kind, validate::Valid},
@@ -49,6 +49,11 @@ impl Desired {
     /// Its name.
     pub(crate) fn name(&self) -> String {
         self.object.name_any()
+    }
+
+    /// What tells it from what was to be there at another time.
+    pub(crate) fn fingerprint(&self) -> Option<&String> {
+        self.object.annotations().get(APPLIED_ANNOTATION)
     }
 }
 

@@ -6,7 +6,7 @@ mod judge;
 mod tests;
 mod trouble;
 
-use cereus_crds::{ServerType, ServerTypeStatus, names};
+use cereus_crds::{ConditionType, ServerType, ServerTypeStatus, names};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{Resource as _, runtime::events::Event};
@@ -31,8 +31,8 @@ const PATIENCE: u32 = 5;
 /// How many events are kept that could not be written: two transitions of every condition.
 const MOST_UNTOLD: usize = 8;
 
-/// The longest message of a condition.
-const LONGEST_MESSAGE: usize = 1000;
+/// The longest message of a condition in bytes: that of an event, which says the same.
+const LONGEST_MESSAGE: usize = 1024;
 
 /// What a run found out and did.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) desired: i32,
     /// What was written.
     pub(crate) applied: Applied,
+    /// Whether the manifest was carried out. If not, what there is tells of one before.
+    pub(crate) done: bool,
     /// What went wrong, if a person should know.
     pub(crate) failure: Option<(Reason, String)>,
 }
@@ -51,12 +53,13 @@ impl<'a> Standing<'a> {
     /// Before anything is done: there are to be as many as were to be before.
     pub(crate) fn new(observed: &Observed, checked: &'a Result<Valid, Invalid>) -> Self {
         let there = observed.there();
-        Self { checked, desired: there.unwrap_or(0), applied: Applied::default(), failure: None }
+        Self { checked, desired: there.unwrap_or(0), applied: Applied::default(), done: true, failure: None }
     }
 
     /// Take note of how it went. What passes by itself is only told when it does not.
     pub(crate) fn failed<T>(&mut self, result: &Result<T, Error>, failures_before: u32) {
         let Err(error) = result else { return };
+        self.done = false;
         let transient = (failures_before >= PATIENCE).then_some(Reason::ApiFailing);
         self.failure = error.reason().or(transient).map(|reason| (reason, error.chain()));
     }
@@ -123,6 +126,9 @@ fn describe(standing: &Standing<'_>, observed: &Observed, before: Option<&Server
         |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| deployment.and_then(of).unwrap_or(0);
     let draining = observed.pods.iter().filter(|pod| is_draining(pod)).count();
     let generation = observed.object.meta().generation;
+    let before_generation = before.and_then(|status| status.observed_generation);
+    // Zero is before the first.
+    let done = if standing.done { generation } else { before_generation.or(Some(0)) };
     let before_conditions = before.map(|status| status.conditions.as_slice()).unwrap_or_default();
     let image = observed.object.0.as_ref().ok().and_then(|object| object.spec.image.as_deref());
     ServerTypeStatus {
@@ -134,10 +140,14 @@ fn describe(standing: &Standing<'_>, observed: &Observed, before: Option<&Server
         sessions: observed.counts.total(&observed.pods).and_then(|sessions| i64::try_from(sessions).ok()),
         selector: Some(names::selector(&observed.name)),
         version: image.and_then(names::version),
-        observed_generation: generation,
+        observed_generation: done,
         conditions: judge::judge(standing, observed)
             .into_iter()
-            .map(|judgement| condition(&judgement, generation, before_conditions, observed.now))
+            .map(|judgement| {
+                let of_servers = matches!(judgement.condition, ConditionType::Ready | ConditionType::Progressing);
+                let generation = if of_servers { done } else { generation };
+                condition(&judgement, generation, before_conditions, observed.now)
+            })
             .collect(),
     }
 }
@@ -148,11 +158,13 @@ fn condition(judgement: &Judgement, generation: Option<i64>, before: &[Condition
     let same = before.iter().find(|before| before.type_ == type_ && before.status == status);
     // The API server keeps whole seconds.
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let mut message = judgement.message.clone();
+    message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
     Condition {
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: judgement.reason.as_str().to_owned(),
-        message: judgement.message.chars().take(LONGEST_MESSAGE).collect(),
+        message,
         observed_generation: generation,
         last_transition_time: same.map_or(Time(now), |same| same.last_transition_time.clone()),
     }

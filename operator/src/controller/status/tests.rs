@@ -224,6 +224,20 @@ fn what_is_wrong_with_a_pod_is_said_with_what_to_do() {
     check(pod("room-1", &unscheduled), "NoRoom", &["Insufficient cpu", "spec.template.resources"]);
 }
 
+/// The API server counts bytes, and refuses events whose note has more than 1024.
+#[test]
+fn a_message_is_no_longer_than_the_note_of_an_event_may_be() {
+    let mut pod = pod("room-1", &json!({}));
+    let said = format!("error: {}", "größe".repeat(1000));
+    pod["status"] = json!({ "containerStatuses": [{
+        "name": "server", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+        "state": { "terminated": { "exitCode": 1, "message": said } },
+    }] });
+    let (status, _) = stands(&observed(&json!({}), Some(settled()), vec![pod]), None);
+    let message = &status.conditions[2].message;
+    assert!((1021..=1024).contains(&message.len()), "{} bytes", message.len());
+}
+
 #[test]
 fn a_server_that_starts_or_takes_messages_or_was_told_to_stop_is_no_trouble() {
     let is_well = |pod: Value| {

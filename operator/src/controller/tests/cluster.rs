@@ -56,13 +56,20 @@ pub(super) struct Cluster {
     asked: Arc<AtomicU64>,
 }
 
+/// What a webhook does to an object.
+type Rewrite = fn(&mut Value);
+
 #[derive(Default)]
 struct Api {
     /// By `<plural>/<name>`.
     objects: Mutex<BTreeMap<String, Value>>,
     requests: Mutex<Vec<(String, String)>>,
-    events: Mutex<Vec<String>>,
+    events: Mutex<Vec<Value>>,
     failure: Mutex<Option<(String, StatusCode, Value)>>,
+    silent: Mutex<Option<String>>,
+    /// What is done to objects at this path when they are applied.
+    rewrite: Mutex<Option<(String, Rewrite)>>,
+    revision: AtomicU64,
 }
 
 impl Cluster {
@@ -130,7 +137,12 @@ impl Cluster {
 
     /// Change an object, as somebody else.
     pub(super) fn edit(&self, path: &str, edit: impl FnOnce(&mut Value)) {
-        edit(self.api.objects.lock().get_mut(path).unwrap());
+        let mut objects = self.api.objects.lock();
+        let object = objects.get_mut(path).unwrap();
+        edit(object);
+        if at(object, "metadata/resourceVersion").is_some() {
+            object["metadata"]["resourceVersion"] = self.api.next_version();
+        }
     }
 
     /// A server that says how many sessions it holds. Its host is one of this process' own, and for one test.
@@ -191,6 +203,16 @@ impl Cluster {
         *self.api.failure.lock() = None;
     }
 
+    /// Never answer requests that begin with `request`.
+    pub(super) fn hang(&self, request: &str) {
+        *self.api.silent.lock() = Some(request.to_owned());
+    }
+
+    /// Whenever an object is applied at this path, store something else, as webhooks do.
+    pub(super) fn rewrite(&self, path: &str, rewrite: Rewrite) {
+        *self.api.rewrite.lock() = Some((path.to_owned(), rewrite));
+    }
+
     /// Another operator leads from now on.
     pub(super) fn depose(&self) {
         self.leads.send_replace(None);
@@ -219,14 +241,28 @@ impl Cluster {
 
     /// The reasons of the events since they were last asked for.
     pub(super) fn events(&self) -> Vec<String> {
-        std::mem::take(&mut *self.api.events.lock())
+        self.told("reason")
+    }
+
+    /// What the events since they were last asked for say.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.told("note")
+    }
+
+    fn told(&self, field: &str) -> Vec<String> {
+        self.api.events.lock().drain(..).map(|event| event[field].as_str().unwrap().to_owned()).collect()
     }
 }
 
 impl Api {
     async fn serve(self: Arc<Self>, mut handle: Handle<Request<Body>, Response<Body>>) {
+        let mut unanswered = Vec::new();
         while let Some((request, reply)) = handle.next_request().await {
             let (parts, body) = request.into_parts();
+            if self.silent.lock().as_ref().is_some_and(|silent| shown(&parts).starts_with(silent)) {
+                unanswered.push(reply);
+                continue;
+            }
             let body = body.collect().await.unwrap().to_bytes();
             let (status, body) = self.answer(&parts, serde_json::from_slice(&body).unwrap_or_default());
             let body = Body::from(body.to_string().into_bytes());
@@ -235,10 +271,7 @@ impl Api {
     }
 
     fn answer(&self, request: &http::request::Parts, body: Value) -> (StatusCode, Value) {
-        let path = request.uri.path();
-        let path =
-            path.split_once("/namespaces/").and_then(|(_, rest)| rest.split_once('/')).map_or(path, |(_, rest)| rest);
-        let shown = format!("{} {path}", request.method);
+        let (path, shown) = (path(request), shown(request));
         self.requests.lock().push((shown.clone(), request.uri.query().unwrap_or_default().to_owned()));
         if let Some((failing, status, details)) = &*self.failure.lock()
             && shown.starts_with(failing)
@@ -250,12 +283,15 @@ impl Api {
             Method::GET => objects.get(path).map_or_else(not_found, |object| (StatusCode::OK, object.clone())),
             Method::DELETE => objects.remove(path).map_or_else(not_found, |object| (StatusCode::OK, object)),
             Method::POST if path == "events" => {
-                self.events.lock().push(body["reason"].as_str().unwrap().to_owned());
+                if body["note"].as_str().unwrap().len() > 1024 {
+                    return failure(StatusCode::UNPROCESSABLE_ENTITY, &json!({}));
+                }
+                self.events.lock().push(body.clone());
                 (StatusCode::CREATED, body)
             }
             Method::POST => {
                 let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
-                objects.insert(path, stored(body.clone()));
+                objects.insert(path, self.stored(body.clone()));
                 (StatusCode::CREATED, body)
             }
             Method::PATCH => {
@@ -265,12 +301,45 @@ impl Api {
                 match status {
                     Some(_) => object["status"] = body["status"].clone(),
                     None if merge => object["metadata"]["annotations"] = body["metadata"]["annotations"].clone(),
-                    None => *object = stored(body),
+                    None => self.apply(path, object, body),
                 }
                 (StatusCode::OK, object.clone())
             }
             _ => failure(StatusCode::METHOD_NOT_ALLOWED, &json!({})),
         }
+    }
+
+    /// What is there already is not stored again.
+    fn apply(&self, path: &str, object: &mut Value, mut body: Value) {
+        if let Some((at, rewrite)) = &*self.rewrite.lock()
+            && at == path
+        {
+            rewrite(&mut body);
+        }
+        let mut applied = self.stored(body);
+        let version = std::mem::take(&mut applied["metadata"]["resourceVersion"]);
+        let before = at(object, "metadata/resourceVersion").cloned();
+        applied["metadata"]["resourceVersion"] = before.unwrap_or_default();
+        if applied != *object {
+            applied["metadata"]["resourceVersion"] = version;
+            *object = applied;
+        }
+    }
+
+    /// What the API server adds to what it is given: it says where an object is, and that a Deployment was carried out.
+    fn stored(&self, mut object: Value) -> Value {
+        let authority = object["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("authority-"));
+        object["metadata"]["namespace"] = json!(if authority { "cereus-system" } else { "game" });
+        object["metadata"]["resourceVersion"] = self.next_version();
+        if object["kind"] == "Deployment" {
+            let replicas = object["spec"]["replicas"].clone();
+            object["status"] = json!({ "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas });
+        }
+        object
+    }
+
+    fn next_version(&self) -> Value {
+        json!(self.revision.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
     /// What watches would have seen by now.
@@ -298,6 +367,17 @@ impl Api {
     }
 }
 
+/// The path of a request within its namespace.
+fn path(request: &http::request::Parts) -> &str {
+    let path = request.uri.path();
+    path.split_once("/namespaces/").and_then(|(_, rest)| rest.split_once('/')).map_or(path, |(_, rest)| rest)
+}
+
+/// A request as tests name it: `PATCH deployments/room`.
+fn shown(request: &http::request::Parts) -> String {
+    format!("{} {}", request.method, path(request))
+}
+
 /// One of this process' own addresses.
 fn address(host: u8) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
@@ -318,20 +398,6 @@ fn pod(name: &str, server_type: &str, address: Ipv4Addr, env: &Value) -> Value {
             "containerStatuses": [container],
         },
     })
-}
-
-/// What the API server adds to what it is given: it says where an object is, and that a Deployment was carried out.
-fn stored(mut object: Value) -> Value {
-    let authority = object["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("authority-"));
-    object["metadata"]["namespace"] = json!(if authority { "cereus-system" } else { "game" });
-    object["metadata"]["resourceVersion"] = json!("1");
-    if object["kind"] == "Deployment" {
-        let replicas = object["spec"]["replicas"].clone();
-        object["status"] = json!({
-            "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas,
-        });
-    }
-    object
 }
 
 fn fill<K>(mut writer: CacheWriter<K>, objects: Vec<Value>) -> CacheWriter<K>

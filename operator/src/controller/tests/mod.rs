@@ -1,6 +1,7 @@
 //! Whole runs against an API server that is played by the test.
 
 mod cluster;
+mod faults;
 
 use std::{pin::pin, time::Duration};
 
@@ -418,6 +419,25 @@ async fn an_operator_that_leads_again_begins_with_what_the_leader_before_chose()
     cluster.edit("servertypes/room", |object| object["status"]["desiredReplicas"] = json!(6));
     cluster.edit("deployments/room", |object| object["spec"]["replicas"] = json!(6));
     cluster.lead_again();
+    cluster.run().await.unwrap();
+    assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 6);
+}
+
+/// The sessions need 4 servers, and did before the pause. Somebody scaled the Deployment meanwhile.
+#[tokio::test]
+async fn after_a_pause_autoscaling_begins_with_what_is_there() {
+    let cluster = Cluster::with(BACKEND);
+    let pause = |paused: bool| cluster.edit("servertypes/room", |object| object["spec"]["paused"] = json!(paused));
+    cluster.edit("servertypes/room", |object| {
+        object["spec"]["autoscaling"] = json!({ "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 10 });
+    });
+    cluster.server("room-0", 61, 31).await;
+    cluster.settle().await;
+    pause(true);
+    cluster.run().await.unwrap();
+    cluster.edit("deployments/room", |object| object["spec"]["replicas"] = json!(6));
+    cluster.run().await.unwrap();
+    pause(false);
     cluster.run().await.unwrap();
     assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 6);
 }
