@@ -99,7 +99,7 @@ async fn a_configuration_stays_for_as_long_as_a_server_may_start_with_it() {
     assert!(matches!(&deletes()[..], [one] if *one != format!("DELETE {path}")));
     assert_ne!(mounted(), before);
     // The server drains, and is gone; before the new one takes messages Kubernetes may make another like it.
-    cluster.edit("pods/room-0", |pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    cluster.edit("pods/room-0", |pod| pod["metadata"]["deletionTimestamp"] = json!("2100-01-01T00:00:00Z"));
     cluster.run().await.unwrap();
     cluster.delete("pods/room-0");
     cluster.edit("deployments/room", |deployment| deployment["status"]["availableReplicas"] = json!(0));
