@@ -92,8 +92,8 @@ async fn hello(app: App, Json(hello): Json<Hello>) -> Json<Greeting> {
     Json(Greeting { msg: format!("hello, {name}"), server: app.server_id().to_string() })
 }
 
-/// Brings the player into a room, out of the one it is in. It gets `onMembers`, the others `onNewUser`. To join the same
-/// room under the same name again tells only who is there.
+/// Brings the player into a room, out of the one it is in. After the answer it gets `onMembers`, the others get `onNewUser`.
+/// To join the same room under the same name again tells only who is there.
 async fn join(app: App, session: Session, Json(join): Json<Join>) -> Result<Json<Done>, Error> {
     let player = Player {
         name: join.name.unwrap_or_else(|| format!("guest-{}", session.id())),
@@ -115,7 +115,13 @@ async fn join(app: App, session: Session, Json(join): Json<Join>) -> Result<Json
     let members = app.members(&player.channel()).await?.members;
     let mut names: Vec<_> = members.iter().map(|member| String::from_utf8_lossy(&member.info)).collect();
     names.sort();
-    session.push("onMembers", &json!({ "members": names })).await?;
+    let list = json!({ "members": names });
+    app.afterwards(async move {
+        if let Err(error) = session.push("onMembers", &list).await {
+            // It is gone, or has not read for as long as a request may take.
+            tracing::debug!(%error, "a player was not told who is there");
+        }
+    });
     Ok(done(&app))
 }
 

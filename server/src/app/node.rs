@@ -15,7 +15,7 @@ use crate::forward::{
 use crate::group::{self, Channels, Home};
 use crate::handler::{Registry, Runtime};
 use crate::lanes::{Placement, Spawner};
-use crate::request::App;
+use crate::request::{Afterwards, App};
 use crate::router::{Router, RoutingFunctions};
 use crate::rpc::{self, Certificates, Families, Identity, Links};
 use crate::session::{Pool, SessionIds};
@@ -68,6 +68,7 @@ impl Node {
             Router::new(settings.routing.clone(), shared.topology.clone(), links.clone(), shared.functions.clone());
         app.provide(Arc::new(UserCalls::new(router.clone(), settings.server.request_timeout)));
         app.provide(Arc::new(Home::new(shared.channels.clone(), index)));
+        app.provide(Arc::new(Afterwards::new(work.handle().clone(), work.tracker().clone())));
         shared.channels.attach(index, links.clone(), router.clone());
         let incoming = Arc::new(Incoming::new(IncomingParts {
             server_type: shared.identity.server_type.clone(),

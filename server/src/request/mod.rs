@@ -12,7 +12,7 @@ mod extract;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::background::Background;
+pub(crate) use self::background::{Afterwards, Background};
 pub use self::{
     app::{App, AppBuilder},
     context::{Context, Kind, Metadata},

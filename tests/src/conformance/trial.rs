@@ -12,6 +12,8 @@ pub const PIN: &str = "trial.pin";
 pub const PUSH: &str = "trial.push";
 /// Notify. Body `COUNT`: as [`PUSH`], without the answer.
 pub const PUSH_NOTIFY: &str = "trial.pushnotify";
+/// Request. Body `COUNT`: waits, answers `done`, then pushes as [`PUSH`].
+pub const PUSH_AFTER: &str = "trial.pushafter";
 /// The route of pushes of [`PUSH`].
 pub const PUSHED: &str = "trial.pushed";
 /// Request. Body `KEY=TEXT`: sets that value in the session, saves it, answers `ok`.

@@ -35,9 +35,13 @@ async fn refused(client: &Client, method: &str, body: Value) -> (String, String)
 
 async fn join(dev: &Dev, frontend: usize, name: &str) -> Client {
     let client = dev.client(frontend).await.unwrap();
-    let answer = ask(&client, "join", json!({ "name": name })).await;
+    let reply = client.request("room.room.join", json!({ "name": name }).to_string()).await.unwrap();
+    let answer: Value = reply.json().unwrap();
     assert_eq!((&answer["code"], &answer["result"]), (&json!(0), &json!("success")));
     assert!(answer["server"].as_str().unwrap().starts_with("room-"), "{answer}");
+    let is_list = |kind: &EventKind| matches!(kind, EventKind::Push { route, .. } if route == "onMembers");
+    let list = client.wait_for("onMembers", is_list).await.unwrap();
+    assert!(list.sequence > reply.sequence, "who is there is told behind the answer");
     client
 }
 

@@ -1,8 +1,8 @@
 //! Messages of one session to one type are handled one at a time, in the order sent; pushes come before the answer of
-//! the handler that made them.
+//! the handler that made them, unless it asked for another time.
 
 use cereus_tests::{
-    client::{Client, EventKind, Transport},
+    client::{Client, Event, EventKind, Transport},
     conformance::trial,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
@@ -75,6 +75,28 @@ async fn pushes_come_before_the_answer_of_their_handler() {
             let pushes_between = replies[1].sequence - replies[0].sequence - 1;
             assert_eq!(pushes_between, 1, "the one push of the second handler");
             assert_eq!(replies[2].sequence, replies[1].sequence + 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_handler_leaves_for_afterwards_comes_after_its_answer() {
+    let cluster = json_cluster(2).await;
+    for transport in TRANSPORTS {
+        let client = cluster.client(transport).await.unwrap();
+        for server_type in TYPES {
+            for _ in 0..100 {
+                let reply = client.request(&trial::route(server_type, trial::PUSH_AFTER), "2").await.unwrap();
+                assert_eq!(reply.text().unwrap(), "done");
+                for number in 0..2 {
+                    assert_eq!(client.next_push().await.unwrap().1, number.to_string());
+                }
+                let is_push = |event: &&Event| matches!(event.kind, EventKind::Push { .. });
+                let pushes: Vec<_> = client.events().iter().filter(is_push).map(|event| event.sequence).collect();
+                let (before, after) = pushes.split_at(pushes.len() - 2);
+                assert!(before.iter().all(|place| *place < reply.sequence), "{server_type}");
+                assert!(after.iter().all(|place| *place > reply.sequence), "{server_type}");
+            }
         }
     }
 }

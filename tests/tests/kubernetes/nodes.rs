@@ -20,20 +20,24 @@ async fn no_request_fails_while_a_node_is_drained() {
 
     let selector = format!("--pod-selector={SERVER_LABEL}=game");
     let drain = ["drain", &nodes, &selector, "--delete-emptydir-data", "--timeout=2m"];
-    let drained = async { cluster.kubectl(&drain).await.unwrap() };
+    let uncordon = async || cluster.kubectl(&["uncordon", &nodes]).await;
     // There is no other node where the servers could go: it stands in for that as soon as the first needs it.
     let elsewhere = async {
-        namespace.watch("pods", SOON, |pod| is_homeless(pod).then_some(())).await.unwrap();
+        namespace.watch("pods", SOON, |pod| is_homeless(pod).then_some(())).await?;
         // The budget lets nobody else go before that one takes messages.
         let mut staying = 0;
         for pod in &old {
             let pod = namespace.get(&format!("pod/{}", pod.name)).await;
             staying += usize::from(pod.is_ok_and(|pod| pod["metadata"]["deletionTimestamp"].is_null()));
         }
-        assert_eq!(staying, 1);
-        cluster.kubectl(&["uncordon", &nodes]).await.unwrap();
+        uncordon().await?;
+        anyhow::Ok(staying)
     };
-    let (told, ()) = tokio::join!(drained, elsewhere);
+    let (told, staying) = tokio::join!(cluster.kubectl(&drain), elsewhere);
+    // Whatever came of it, other tests need the node.
+    uncordon().await.unwrap();
+    assert_eq!(staying.unwrap(), 1);
+    let told = told.unwrap();
     assert!(told.contains("drained"), "{told}");
     gone(&namespace, &old).await;
     ready(&namespace, "game", 2).await;

@@ -14,6 +14,7 @@ pub(crate) fn service() -> Service {
         .request(method(trial::PIN), pin)
         .request(method(trial::PUSH), push)
         .notify(method(trial::PUSH_NOTIFY), push_notify)
+        .request(method(trial::PUSH_AFTER), push_after)
         .request(method(trial::SET), set)
         .request(method(trial::GET), get)
         .request(method(trial::SERVER), server)
@@ -52,6 +53,16 @@ async fn push(session: Session, body: Bytes) -> Result<&'static str, Error> {
 
 async fn push_notify(session: Session, body: Bytes) -> Result<(), Error> {
     push(session, body).await.map(|_| ())
+}
+
+async fn push_after(app: App, session: Session, body: Bytes) -> &'static str {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    app.afterwards(async move {
+        if let Err(error) = push(session, body).await {
+            crate::complain(&error.into());
+        }
+    });
+    "done"
 }
 
 async fn set(session: Session, body: Bytes) -> Result<&'static str, Error> {
