@@ -33,6 +33,8 @@ export class Chat {
   #left = Promise.resolve();
   /** @type {string[]} */
   #members = [];
+  /** Somebody came or left since the members were last asked for. */
+  #overtaken = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #recounting;
   /** The frontends that were ready the last time, by name. @type {string[]} */
@@ -55,7 +57,7 @@ export class Chat {
     this.#client = new Client(address, { timeout: 5000, connectTimeout: 3000, reconnect: { first: 300, longest: 1500 } });
     this.#client.on('sys.state', (change) => this.#changed(change));
     this.#client.on('sys.draining', () => this.#move());
-    this.#client.on('onMembers', ({ members }) => this.#setMembers(members));
+    this.#client.on('onMembers', ({ members }) => this.#counted(members));
     this.#client.on('onNewUser', ({ content }) => this.#came(content.replace(/^New user: /, '')));
     this.#client.on('onLeave', ({ name }) => this.#gone(name));
     this.#client.on('onMessage', ({ name, content }) => this.#log.heard(name, content, this.#place?.name));
@@ -185,7 +187,7 @@ export class Chat {
     await this.#left;
     while (this.#turn === turn && this.#client.state === 'open') {
       try {
-        const { server } = await this.#request('room.room.join', place);
+        const { server } = await this.#count(place);
         if (this.#turn !== turn) return;
         this.#joined = true;
         this.#log.event(again ? `Connected again, through ${this.#frontend}` : `You joined through ${this.#frontend}; ${server} answered`);
@@ -237,6 +239,7 @@ export class Chat {
     // Before the room has answered, that is oneself.
     if (!this.#joined && name === this.#place?.name) return;
     this.#log.event(`${name} joined`);
+    this.#overtaken = true;
     // Somebody of that name, or one who was counted before it was heard of.
     if (this.#members.includes(name)) this.#recount();
     else this.#setMembers([...this.#members, name]);
@@ -245,6 +248,7 @@ export class Chat {
   /** @param {string} name */
   #gone(name) {
     this.#log.event(`${name} left`);
+    this.#overtaken = true;
     const at = this.#members.lastIndexOf(name);
     // Farewells may overtake: that one came is heard next.
     if (at < 0) return this.#recount();
@@ -262,8 +266,21 @@ export class Chat {
   /** Asks who is there: to join again where one is tells just that. */
   #recount() {
     clearTimeout(this.#recounting);
-    const ask = () => this.#joined && this.#request('room.room.join', this.#place ?? {}).catch(() => this.#recount());
+    const ask = () => this.#joined && this.#count(this.#place ?? {}).catch(() => this.#recount());
     this.#recounting = setTimeout(ask, RECOUNT);
+  }
+
+  /** Joins; the list of members comes behind the answer. @param {Partial<Place>} place */
+  #count(place) {
+    this.#overtaken = false;
+    return this.#request('room.room.join', place);
+  }
+
+  /** @param {string[]} members */
+  #counted(members) {
+    this.#setMembers(members);
+    // News may overtake the list: whether it knows of them it does not say.
+    if (this.#overtaken) this.#recount();
   }
 
   // -------------------------------------------------------------------------------------------------- what is said

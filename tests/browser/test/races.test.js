@@ -109,6 +109,29 @@ test('a farewell that is heard before the arrival leaves no ghost', async (t) =>
   await ada.members('Ada');
 });
 
+test('who comes while the list of members is on its way is not forgotten', async (t) => {
+  const { enter } = await setUp(t);
+  const holdLists = () => {
+    const onmessage = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage');
+    const isList = ({ data }) => window.lists && new TextDecoder().decode(data).includes('onMembers');
+    const set = function (listen) {
+      onmessage.set.call(this, (event) => (isList(event) ? window.lists.push(() => listen(event)) : listen(event)));
+    };
+    Object.defineProperty(WebSocket.prototype, 'onmessage', { ...onmessage, set });
+    window.lists = [];
+  };
+  const ada = await enter('Ada', { before: holdLists });
+  await ada.page.waitForFunction(() => window.lists.length === 1);
+  await enter('Ben');
+  await ada.event('Ben joined');
+  await ada.page.evaluate(() => {
+    const lists = window.lists;
+    window.lists = null;
+    lists.forEach((run) => run());
+  });
+  await ada.members('Ada', 'Ben');
+});
+
 test('quick clicks all count', async (t) => {
   const { enter } = await setUp(t);
   const ada = await enter('Ada');
