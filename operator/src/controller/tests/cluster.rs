@@ -5,7 +5,7 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -145,17 +145,17 @@ impl Cluster {
         }
     }
 
-    /// A server that says how many sessions it holds. Its host is one of this process' own, and for one test.
-    pub(super) async fn server(&self, name: &str, host: u8, sessions: u64) {
+    /// A server that says how many sessions it holds.
+    pub(super) async fn server(&self, name: &str, sessions: u64) {
         let (_, server_type) = self.server_type.split_once('/').unwrap();
-        let address = self.answers(host, json!({ "sessions": sessions, "pins": 0 })).await;
+        let address = self.answers(json!({ "sessions": sessions, "pins": 0 })).await;
         self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
     }
 
     /// A server that takes messages and does not say how many sessions it holds: nobody accepts its connections.
-    pub(super) async fn server_that_hangs(&self, name: &str, host: u8) -> TcpListener {
+    pub(super) async fn server_that_hangs(&self, name: &str) -> TcpListener {
         let (_, server_type) = self.server_type.split_once('/').unwrap();
-        let address = address(host);
+        let address = address();
         self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, address, &json!([])));
         TcpListener::bind((address, ADMIN_PORT)).await.unwrap()
     }
@@ -166,18 +166,18 @@ impl Cluster {
         self.put("api/v1", &format!("pods/{name}"), pod(name, server_type, Ipv4Addr::UNSPECIFIED, &json!([])));
     }
 
-    /// A frontend of another type, which says how many sessions it keeps to which server. Its host is as a server's.
-    pub(super) async fn frontend(&self, name: &str, host: u8, kept: &[(&str, u64)]) {
+    /// A frontend of another type, which says how many sessions it keeps to which server.
+    pub(super) async fn frontend(&self, name: &str, kept: &[(&str, u64)]) {
         let link = |(server, sessions): &(&str, u64)| json!({ "server": server, "sessions": sessions });
         let links: Vec<_> = kept.iter().map(link).collect();
-        let address = self.answers(host, json!({ "sessions": 100, "pins": 0, "links": links })).await;
+        let address = self.answers(json!({ "sessions": 100, "pins": 0, "links": links })).await;
         let env = json!([{ "name": variables::FRONTEND, "value": "true" }]);
         self.put("api/v1", &format!("pods/{name}"), pod(name, "connector", address, &env));
     }
 
     /// Answer `/status` on an admin port.
-    async fn answers(&self, host: u8, status: Value) -> Ipv4Addr {
-        let address = address(host);
+    async fn answers(&self, status: Value) -> Ipv4Addr {
+        let address = address();
         let listener = TcpListener::bind((address, ADMIN_PORT)).await.unwrap();
         let asked = self.asked.clone();
         let status = get(async move || {
@@ -378,10 +378,11 @@ fn shown(request: &http::request::Parts) -> String {
     format!("{} {}", request.method, path(request))
 }
 
-/// One of this process' own addresses.
-fn address(host: u8) -> Ipv4Addr {
+/// An address of this process' own that no other test has.
+fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, high, low, host)
+    Ipv4Addr::new(127, high, low, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A pod that takes messages.

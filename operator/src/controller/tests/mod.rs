@@ -84,7 +84,7 @@ async fn a_configuration_stays_for_as_long_as_a_server_may_start_with_it() {
     let mounted = || cluster.object("deployments/room").unwrap()["spec"]["template"]["spec"]["volumes"].clone();
     let before = mounted();
     let path = format!("configmaps/{}", before[0]["configMap"]["name"].as_str().unwrap());
-    cluster.server("room-0", 61, 0).await;
+    cluster.server("room-0", 0).await;
     cluster.edit("pods/room-0", |pod| pod["spec"]["volumes"] = before.clone());
     let configure = |config: Value| cluster.edit("servertypes/room", |room| room["spec"]["config"] = config);
     let deletes = || cluster.writes().into_iter().filter(|write| write.starts_with("DELETE")).collect::<Vec<_>>();
@@ -299,8 +299,8 @@ async fn a_manifest_that_cannot_be_read_is_told_once_and_keeps_nothing_up() {
 async fn a_server_that_was_lost_with_its_node_counts_no_more() {
     let cluster = Cluster::with(BACKEND);
     cluster.settle().await;
-    cluster.server("room-0", 61, 4).await;
-    cluster.server("room-1", 62, 9).await;
+    cluster.server("room-0", 4).await;
+    cluster.server("room-1", 9).await;
     let told_to_go = |ago: SignedDuration| {
         let gone_by = Timestamp::now() - ago;
         cluster.edit("pods/room-1", |pod| pod["metadata"]["deletionTimestamp"] = json!(gone_by.to_string()));
@@ -321,7 +321,7 @@ async fn before_a_scale_down_each_pod_is_told_what_it_holds_then() {
     cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(3));
     cluster.settle().await;
     for (index, sessions) in [(0, 9), (1, 0), (2, 4)] {
-        cluster.server(&format!("room-{index}"), index + 1, sessions).await;
+        cluster.server(&format!("room-{index}"), sessions).await;
     }
     cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(1));
     cluster.run().await.unwrap();
@@ -341,7 +341,7 @@ async fn servers_are_asked_once_for_a_scale_down_however_often_it_fails() {
     let replicas = |replicas: u32| cluster.edit("servertypes/room", |room| room["spec"]["replicas"] = json!(replicas));
     replicas(4);
     cluster.settle().await;
-    cluster.server("room-0", 51, 9).await;
+    cluster.server("room-0", 9).await;
     cluster.run().await.unwrap();
     assert_eq!(cluster.asked(), 1);
     cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
@@ -360,9 +360,9 @@ async fn before_a_scale_down_a_pod_of_which_nothing_is_known_is_the_last_to_go()
     let cluster = Cluster::with(BACKEND);
     cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(3));
     cluster.settle().await;
-    let _hangs = cluster.server_that_hangs("room-0", 31).await;
+    let _hangs = cluster.server_that_hangs("room-0").await;
     cluster.edit("pods/room-0", |pod| pod["metadata"]["annotations"] = json!({ DELETION_COST_ANNOTATION: "0" }));
-    cluster.server("room-1", 32, 4).await;
+    cluster.server("room-1", 4).await;
     cluster.silent_server("room-2");
     cluster.edit("pods/room-2", |pod| pod["status"]["conditions"] = json!([]));
     cluster.edit("servertypes/room", |object| object["spec"]["replicas"] = json!(1));
@@ -397,7 +397,7 @@ async fn autoscaling_follows_the_sessions_and_leaves_the_spec_alone() {
     let cluster = Cluster::with(BACKEND);
     let autoscaling = json!({ "minReplicas": 1, "maxReplicas": 5, "sessionsPerReplica": 10 });
     cluster.edit("servertypes/room", |object| object["spec"]["autoscaling"] = autoscaling.clone());
-    cluster.server("room-0", 11, 31).await;
+    cluster.server("room-0", 31).await;
     cluster.run().await.unwrap();
     assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 4);
     let object = cluster.object("servertypes/room").unwrap();
@@ -413,7 +413,7 @@ async fn an_operator_that_leads_again_begins_with_what_the_leader_before_chose()
     cluster.edit("servertypes/room", |object| {
         object["spec"]["autoscaling"] = json!({ "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 10 });
     });
-    cluster.server("room-0", 41, 31).await;
+    cluster.server("room-0", 31).await;
     cluster.settle().await;
     assert_eq!(cluster.object("deployments/room").unwrap()["spec"]["replicas"], 4);
     cluster.edit("servertypes/room", |object| object["status"]["desiredReplicas"] = json!(6));
@@ -431,7 +431,7 @@ async fn after_a_pause_autoscaling_begins_with_what_is_there() {
     cluster.edit("servertypes/room", |object| {
         object["spec"]["autoscaling"] = json!({ "minReplicas": 1, "maxReplicas": 9, "sessionsPerReplica": 10 });
     });
-    cluster.server("room-0", 61, 31).await;
+    cluster.server("room-0", 31).await;
     cluster.settle().await;
     pause(true);
     cluster.run().await.unwrap();
@@ -448,8 +448,8 @@ async fn servers_in_another_language_hold_what_frontends_keep_to_them() {
     for index in 0..3 {
         cluster.silent_server(&format!("ranking-{index}"));
     }
-    cluster.frontend("connector-0", 21, &[("ranking-0", 5), ("ranking-2", 1)]).await;
-    cluster.frontend("connector-1", 22, &[("ranking-0", 4), ("room-0", 9)]).await;
+    cluster.frontend("connector-0", &[("ranking-0", 5), ("ranking-2", 1)]).await;
+    cluster.frontend("connector-1", &[("ranking-0", 4), ("room-0", 9)]).await;
     cluster.settle().await;
     assert_eq!(cluster.object("servertypes/ranking").unwrap()["status"]["sessions"], 10);
     cluster.edit("servertypes/ranking", |object| object["spec"]["replicas"] = json!(1));
