@@ -10,7 +10,7 @@ use cereus_crds::Validator;
 use kube::{Client, runtime::events::Event};
 use parking_lot::Mutex;
 use rand::Rng as _;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     controller::{autoscaling::Enough, caches::Caches, kinds::Kind, metrics::Metrics, writer::Writer},
@@ -62,9 +62,9 @@ pub(crate) struct Memory {
     pub(crate) chosen: Option<i32>,
     /// How many servers there are to be, when servers were asked because that is fewer than there are.
     pub(crate) fewer: Option<u32>,
-    /// Objects that an apply did not change although they are not as they are to be: which version of each, and what
-    /// was applied.
-    pub(crate) unchangeable: BTreeMap<(Kind, String), Attempt>,
+    /// Objects that an apply did not change although they are not as they are to be: when, which version of each, and
+    /// what was applied.
+    pub(crate) unchangeable: BTreeMap<(Kind, String), (Instant, Attempt)>,
     /// What was last said of an object that cannot be read, whose status cannot be read either.
     pub(crate) told: Option<String>,
     /// Events that could not be written yet, the oldest first.

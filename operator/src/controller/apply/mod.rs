@@ -5,11 +5,12 @@ mod compare;
 mod needed;
 mod owner;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt as _, core::DynamicObject};
+use tokio::time::Instant;
 
 use crate::{
     certificates::{self, Issued},
@@ -26,6 +27,9 @@ use crate::{
 
 /// How many pods are written to at a time.
 const AT_A_TIME: usize = 16;
+
+/// When it is tried again to write what was put back: nothing tells that whoever did so is gone.
+const AGAIN: Duration = Duration::from_mins(10);
 
 /// What was written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,12 +72,13 @@ fn is_done(desired: &Desired, live: &DynamicObject, observed: &Observed, shared:
     let key = (desired.kind, desired.name());
     compare::is_applied(&desired.object, live)
         || shared.remember(&observed.key(), |memory| {
-            memory.unchangeable.get(&key) == Some(&attempt(desired, live.resource_version()))
+            let last = memory.unchangeable.get(&key);
+            last.is_some_and(|(at, last)| at.elapsed() < AGAIN && *last == attempt(desired, live.resource_version()))
         })
 }
 
 /// Write one object; whether it is another one then. When webhooks or the API server put back what was applied nothing is
-/// stored, so no watch tells of it: it is remembered, and tried again when what is or what is to be has changed.
+/// stored, so no watch tells of it: it is remembered, and tried again when what is or what is to be has changed, or much later.
 async fn write(
     desired: &Desired,
     live: Option<&DynamicObject>,
@@ -89,7 +94,7 @@ async fn write(
     shared.remember(&observed.key(), |memory| {
         memory.unchangeable.remove(&(kind, name.clone()));
         if !changed {
-            memory.unchangeable.insert((kind, name), attempt(desired, version));
+            memory.unchangeable.insert((kind, name), (Instant::now(), attempt(desired, version)));
         }
     });
     Ok(changed)

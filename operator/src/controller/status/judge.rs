@@ -35,7 +35,7 @@ fn ready(standing: &Standing<'_>, observed: &Observed) -> Judgement {
     if let Err(invalid) = standing.checked {
         return judgement(false, invalid.reason, invalid.message.clone());
     }
-    let desired = standing.desired;
+    let desired = desired(standing, observed);
     let count = current(observed).and_then(|status| status.ready_replicas).unwrap_or(0);
     // Before old ones have gone there are more than there are to be.
     let message = if count > desired {
@@ -53,7 +53,7 @@ fn ready(standing: &Standing<'_>, observed: &Observed) -> Judgement {
 fn progressing(standing: &Standing<'_>, observed: &Observed) -> Judgement {
     let judgement =
         |holds, reason, message| Judgement { condition: ConditionType::Progressing, holds, reason, message };
-    let desired = standing.desired;
+    let desired = desired(standing, observed);
     let status = current(observed);
     let [there, updated, ready] = [
         status.and_then(|status| status.replicas),
@@ -130,6 +130,11 @@ fn stuck(deployment: &Deployment) -> Option<Trouble> {
     let message =
         format!("Kubernetes does not make pods: {why}; correct what it says, such as a quota of the namespace");
     Some(Trouble { reason: Reason::ObjectRefused, message })
+}
+
+/// How many servers there are to be by the manifest that is spoken of: the one that was carried out last.
+fn desired(standing: &Standing<'_>, observed: &Observed) -> i32 {
+    if standing.done { standing.desired } else { observed.there().unwrap_or(standing.desired) }
 }
 
 /// Whether what is known of the Deployment tells of what was applied last.

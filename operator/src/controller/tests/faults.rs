@@ -37,6 +37,7 @@ async fn a_run_that_fails_says_nothing_of_servers_of_the_new_manifest() {
     cluster.edit("servertypes/room", |object| {
         object["metadata"]["generation"] = json!(2);
         object["spec"]["image"] = json!("registry.example/chat:1.5.0");
+        object["spec"]["replicas"] = json!(5);
     });
     cluster.fail("PATCH deployments", StatusCode::INTERNAL_SERVER_ERROR, &json!({}));
     for _ in 0..2 {
@@ -60,6 +61,14 @@ async fn an_apply_that_changes_nothing_is_neither_sent_again_nor_waited_for() {
     assert_eq!(status(&cluster)["conditions"][0]["reason"], "AllServersReady");
     cluster.run().await.unwrap();
     assert_eq!(cluster.writes(), [""; 0]);
+    // Nothing tells when the webhook is gone.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(10)).await;
+    tokio::time::resume();
+    for sent in [true, false] {
+        cluster.run().await.unwrap();
+        assert_eq!(cluster.writes().contains(&"PATCH deployments/room".to_owned()), sent);
+    }
     // Somebody changes what is there, and then what is to be there changes.
     cluster.edit("deployments/room", |deployment| deployment["spec"]["paused"] = json!(true));
     cluster.run().await.unwrap();
