@@ -19,6 +19,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(3);
 
+/// And one that does not acknowledge what was sent is given up after as long.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
 /// The client of `kube` without its retries: a run that fails is made again when it is its turn, and a Lease that is not
 /// renewed in time is another's.
 pub(super) fn client(config: &Config) -> kube::Result<Client> {
@@ -29,6 +32,7 @@ pub(super) fn client(config: &Config) -> kube::Result<Client> {
     connector.set_keepalive(Some(KEEPALIVE));
     connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
     connector.set_keepalive_retries(Some(3));
+    connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
     let connector = config.rustls_https_connector_with_connector(connector)?;
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
