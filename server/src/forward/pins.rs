@@ -39,8 +39,13 @@ impl Pins {
         }
     }
 
+    /// Pins a session, as long as there is a way to ask its frontend for that.
     pub(super) fn add(&self, key: LaneKey, link: &Arc<Link>) {
         let mut held = self.held.lock();
+        // Whoever has kept an old link must not take the place of pins on the new one.
+        if !link.is_taking() {
+            return;
+        }
         let pins = held.entry(key).or_insert_with(|| {
             self.lanes.hold(&key);
             (link.clone(), 0)
@@ -52,20 +57,21 @@ impl Pins {
         pins.1 += 1;
     }
 
-    /// Undoes one `add`, if it was made on `link` when that is given; false when there is none.
-    pub(super) fn remove(&self, key: LaneKey, link: Option<&Arc<Link>>) -> bool {
+    /// Undoes one `add`, if it was made on `link` when that is given; gives the link it was made on, if there was one.
+    pub(super) fn remove(&self, key: LaneKey, link: Option<&Arc<Link>>) -> Option<Arc<Link>> {
         let mut held = self.held.lock();
-        let Some((made_on, count)) = held.get_mut(&key) else { return false };
+        let (made_on, count) = held.get_mut(&key)?;
         if link.is_some_and(|link| !Arc::ptr_eq(made_on, link)) {
-            return false;
+            return None;
         }
+        let made_on = made_on.clone();
         *count -= 1;
         if *count == 0 {
             held.remove(&key);
             self.lanes.release_all(&key);
             self.changed.notify_waiters();
         }
-        true
+        Some(made_on)
     }
 
     /// The session has ended.

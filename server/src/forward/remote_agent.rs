@@ -175,10 +175,9 @@ impl Entity for RemoteAgent {
     }
 
     fn unpin(&self, session: SessionId) {
-        if !self.pins.remove(self.key, None) {
-            return;
+        if let Some(link) = self.pins.remove(self.key, None) {
+            link.send(proto::Unpin { session: session.get() }.into());
         }
-        self.link().send(proto::Unpin { session: session.get() }.into());
     }
 
     fn subscribe(

@@ -251,7 +251,8 @@ async fn a_pin_over_a_new_link_outlives_the_link_before() {
     let (back, front) = pair().await;
     front.session(256);
     let key = (back.links.accepted().incarnation(), 256);
-    back.entity(256).pin(id(256)).await.unwrap();
+    let stale = back.entity(256);
+    stale.pin(id(256)).await.unwrap();
     // The frontend has another link before the loss of the first is noticed here.
     let again = Front::start(&back).await;
     let record = again.session(256);
@@ -262,7 +263,10 @@ async fn a_pin_over_a_new_link_outlives_the_link_before() {
     front.link.release();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((front.link.standing(), back.pins.len()), (Standing::Down, 1));
-    entity.unpin(id(256));
+    // Somebody has kept a handle of before: it has no way to the frontend, and undoes what there is.
+    assert_eq!(stale.pin(id(256)).await.unwrap_err().code(), "PIT-502");
+    assert_eq!((back.pins.len(), record.pinned("room").as_deref()), (1, Some("back")));
+    stale.unpin(id(256));
     quiet().await;
     assert_eq!((back.pins.len(), record.pinned("room")), (0, None));
 }
