@@ -48,9 +48,10 @@ impl App {
     /// the answer, while all that a handler pushes itself comes before.
     ///
     /// It begins when the handler waits for the next time or has ended, so nothing that waits may follow, nor an after-hook
-    /// that does; in a handler that is marked as blocking it may begin at once. Other messages of the session do not wait
-    /// for it. It runs on the handler's worker: what computes for long belongs elsewhere. In an app that belongs to no
-    /// server, as in a test of a game, it runs where it is called.
+    /// that does; in a handler that is marked as blocking it may begin at once. A frontend that calls `protos.Pitaya` gets
+    /// answers and pushes in no order. Other messages of the session do not wait for the task, but the server does before
+    /// it stops, until the deadline of its drain. It runs on the handler's worker: what computes for long belongs
+    /// elsewhere. In an app that belongs to no server, as in a test of a game, it runs where it is called.
     ///
     /// ```
     /// # use cereus::{App, Session};

@@ -95,7 +95,7 @@ impl Edits {
             };
             // What was said already is not said again.
             if let Some(report) = wrong.as_ref().filter(|_| wrong != self.refused) {
-                output.own("the manifests are wrong; what they were keeps running:").await;
+                output.own("the manifests are wrong; what they were keeps running until they are saved again:").await;
                 for line in report.lines() {
                     output.own(line).await;
                 }
