@@ -1,9 +1,6 @@
 //! `cereus logs`: what servers of a running `cereus dev` wrote.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{io::Write as _, process::ExitCode};
 
 use clap::Args;
 
@@ -28,7 +25,8 @@ pub(crate) struct LogsArguments {
 /// Print lines, each with the name of its server when they may be of several.
 pub(crate) fn run(arguments: &LogsArguments) -> anyhow::Result<ExitCode> {
     let LogsArguments { of, follow, tail, chosen } = arguments;
-    let mut output = io::stdout();
+    // Servers write in colours when `cereus dev` runs on a terminal; here there may be none, or NO_COLOR.
+    let mut output = anstream::stdout();
     ask(chosen, &Request::Logs { of: of.clone(), tail: *tail, follow: *follow }, |answer| {
         if let Answer::Line(line) = answer {
             if *line.server == **of {

@@ -27,7 +27,7 @@ struct Window {
     written: Receiver<Vec<u8>>,
     child: Child,
     screen: Screen,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What is in the window and has scrolled out of it. It never wraps: what is written is to be narrower, or is lines.
@@ -77,7 +77,7 @@ impl Window {
                 }
             }
         });
-        Self { keys, terminal, written, child, screen: Screen::default(), _folder: folder }
+        Self { keys, terminal, written, child, screen: Screen::default(), folder }
     }
 
     fn modes(&self) -> Termios {
@@ -208,6 +208,11 @@ fn a_panel_stays_below_the_lines_and_goes_at_the_end() {
     assert!(
         text.find("ready: clients connect to").is_some_and(|line| text.find("SERVER ").is_some_and(|at| line < at))
     );
+    // The servers write in colours there, and a pipe gets none.
+    let mut logs = Command::new(BINARY);
+    let logs = logs.args(["logs", "room"]).env("XDG_RUNTIME_DIR", window.folder.path()).output().expect("it runs");
+    let logs = String::from_utf8_lossy(&logs.stdout);
+    assert!(logs.contains("ready server_type=room") && !logs.contains('\x1b'), "{logs:?}");
 
     window.resize(20, 24);
     window.until("narrow rows", |screen| screen.line("SERVER ").is_some_and(|line| line.chars().count() <= 20));
