@@ -86,14 +86,17 @@ impl Announcement {
             lines.push("ready; no type has a frontend to connect to".to_owned());
         }
         lines.extend(self.page.as_ref().map(|page| format!("page:  {page}")));
+        let mut tries = Vec::new();
         let tcp = frontends.first().and_then(|server| server.clients.get("tcp")?.strip_suffix(" (TCP)"));
         if let Some(address) = tcp.filter(|_| self.greets) {
-            lines.push(format!("try:   {executable} request {address} room.room.hello '{{\"name\":\"Ada\"}}'"));
+            tries.push(format!("request {address} room.room.hello '{{\"name\":\"Ada\"}}'"));
         }
         if let Some(one) = status.types.iter().find(|one| !one.frontend && one.desired > 0) {
-            lines.push(format!("       {executable} scale{name} {} {}", one.name, one.desired + 1));
-            lines.push(format!("       {executable} get{name}"));
+            tries.push(format!("scale{name} {} {}", one.name, one.desired + 1));
+            tries.push(format!("get{name}"));
         }
+        let labels = std::iter::once("try:").chain(std::iter::repeat(""));
+        lines.extend(labels.zip(tries).map(|(label, arguments)| format!("{label:6} {executable} {arguments}")));
         lines.push("Ctrl-C stops everything".to_owned());
         lines
     }
